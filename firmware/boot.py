@@ -1,0 +1,1 @@
+# Nothing here: an endless boot.py would leave a board without USB. main.py starts the pump.

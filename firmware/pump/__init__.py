@@ -1,0 +1,1 @@
+"""Doseloop's pump: the one implementation that simulated board, emulated chip and hardware run."""

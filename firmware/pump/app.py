@@ -1,0 +1,217 @@
+"""The composition root: builds the parts, passes them to each other, runs the main loop.
+
+Not medical equipment: laboratory and research use.
+"""
+
+import gc
+import io
+import sys
+
+from pump import config as config_module
+from pump import states
+from pump.alarms import Alarms
+from pump.commands import Commands
+from pump.controller import Controller
+from pump.errors import Refused
+from pump.events import Events
+from pump.hal import chip, storage
+from pump.hal.clock import Clock
+from pump.hal.serial import Serial
+from pump.link import Link
+from pump.version import FIRMWARE, PROTOCOL
+
+_BOOT_FILE = "/boot.count"
+_HASH_FILE = "/firmware.hash"
+
+
+class App:
+    """Everything the pump is made of."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.cause = chip.reset_cause()
+        self.events = Events(self.clock, _next_boot())
+        self.alarms = Alarms(self.clock)
+        self.controller = Controller(self.clock, self.events, self.alarms, chip.Watchdog())
+        self.serial = Serial()
+        self.link = Link(self.serial, self.clock, self, Commands(self))
+        self.events.listener = self.link.event
+        self._store = config_module.Store(storage)
+        self._wake = None
+        self._hardware = None
+        self._leave = False
+        self.events.add("boot", cause=self.cause, firmware=FIRMWARE)
+        try:
+            config = self._store.load()
+        except Refused as error:
+            config = None
+            self.events.add("fault", code=error.code, text=error.message)
+        if config is not None:
+            self._build(config)
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _build(self, config):
+        """Make the motion parts for a configuration; its pins are fixed until the next reset."""
+        from pump.dose_loop import DoseLoop, TickWake
+        from pump.hal.pins import Pins
+        from pump.hal.step_generator import StepGenerator
+        from pump.hal.tick_timer import TickTimer
+        from pump.hal.witness import Witness
+        from pump.motor import Motor
+
+        if self._hardware is None:
+            pins = Pins(config["board"])
+            generator = StepGenerator(pins.step, pins.stop)
+            witness = Witness(pins.witness)
+
+            def timer_of(state, ends, segs):
+                return TickTimer(state, generator, ends, segs, pins.inputs, witness)
+
+            dose = DoseLoop(generator, witness, self.clock, timer_of)
+            self._wake = TickWake(dose.state)
+            self.serial.wake_on(self._wake)
+            self._hardware = (config["board"], pins, dose)
+            gc.collect()
+        _, pins, dose = self._hardware
+        self.controller.configure(config, Motor(config, pins, dose, self.events))
+
+    # -- what commands ask --------------------------------------------------------------------
+
+    def configure(self, text):
+        """Check, store and put in force a sealed configuration."""
+        if self.controller.state not in (states.IDLE, states.READY):
+            raise Refused("E_STATE", "not while %s" % self.controller.state)
+        config = config_module.check(text)
+        if self._hardware is not None and self._hardware[0] != config["board"]:
+            self._store.save(text)
+            self.events.add("config", crc=config_module.crc_of(text), reset=True)
+            return {"config_crc": config_module.crc_of(text), "reset": True}
+        self._store.save(text)
+        self._build(config)
+        self.events.add("config", crc=config_module.crc_of(text))
+        return {"config_crc": config_module.crc_of(text), "reset": False}
+
+    def config_text(self):
+        """Return the sealed configuration in force."""
+        if self._store.text is None:
+            raise Refused("E_CONFIG", "the pump has no configuration")
+        return self._store.text
+
+    def identity(self):
+        """Return what hello answers."""
+        config = self.controller.config
+        text = self._store.text
+        return {
+            "serial": chip.serial_number(),
+            "firmware": FIRMWARE,
+            "protocol": PROTOCOL,
+            "board": config["board"]["name"] if config else None,
+            "syringe": config["syringe"]["model"] if config else None,
+            "tier": chip.tier(),
+            "micropython": chip.micropython_version(),
+            "boot": self.events.boot,
+            "cause": self.cause,
+            "tick_hz": 1_000_000,
+            "config_crc": config_module.crc_of(text) if text else None,
+            "hash": (storage.read(_HASH_FILE) or "").strip() or None,
+            "state": self.controller.state,
+            "open": True,
+            "last_event": self.events.last,
+            "device_ms": self.clock.ms(),
+        }
+
+    def status(self):
+        """Return the status of contracts.md, without what only the host knows."""
+        controller = self.controller
+        config, motor, run = controller.config, controller.motor, controller.run
+        return {
+            "schema": 1,
+            "pump": {
+                "serial": chip.serial_number(),
+                "firmware": FIRMWARE,
+                "protocol": PROTOCOL,
+                "board": config["board"]["name"] if config else None,
+                "tier": chip.tier(),
+            },
+            "state": controller.state,
+            "device_ms": self.clock.ms(),
+            "last_event": self.events.last,
+            "run": run.as_dict(controller.pause_left_ms()) if run else None,
+            "rate_al_per_h": controller.rate(),
+            "tick_hz": 1_000_000,
+            "syringe": {
+                "model": config["syringe"]["model"] if config else None,
+                "al_per_step": motor.al if motor else 0,
+                "position_steps": motor.position if motor else 0,
+                "remaining_nl": motor.remaining_steps() * motor.al // 10**9 if motor else 0,
+                "calibrated": False,
+            },
+            "library": None,
+            "alarms": self.alarms.as_list(),
+            "dropped": self.link.dropped,
+        }
+
+    def may_break_in(self):
+        """True when Ctrl-C may reach the REPL: idle, and this release has no lock yet."""
+        return self.controller.state in (states.IDLE, states.MAINTENANCE, states.FAULT)
+
+    def maintenance(self):
+        """Leave the main loop for the REPL after the reply is out."""
+        if not self.may_break_in():
+            raise Refused("E_STATE", "not while %s" % self.controller.state)
+        self._leave = True
+        return {"state": states.MAINTENANCE}
+
+    # -- main loop ----------------------------------------------------------------------------
+
+    def loop(self):
+        """Run until a person breaks in. Motion is off when it returns."""
+        while not self._leave:
+            try:
+                if self._pass():
+                    break
+            except Exception as error:  # whatever broke: stop, say so, stay reachable
+                self._broken(error)
+        link = self.link
+        for _ in range(50):  # let the reply go out, but not for a host that doesn't read
+            link.flush()
+            self.serial.wait(1)
+        chip.stop_watchdog()
+
+
+    def _pass(self):
+        controller, link = self.controller, self.link
+        if link.poll():
+            return True
+        controller.service()
+        if controller.silent_since_matters():
+            controller.link_lost(self.clock.ms() - link.heard_ms)
+        if self._wake is not None:
+            self._wake.acknowledge()
+        link.flush()
+        self.serial.wait(link.wait_ms(controller.wait_ms()))
+        return False
+
+    def _broken(self, error):
+        self.controller.fault()
+        text = io.StringIO()
+        sys.print_exception(error, text)
+        self.events.add("fault", code="E_INTERNAL", text=text.getvalue()[-400:])
+
+
+def _next_boot():
+    try:
+        boot = int(storage.read(_BOOT_FILE) or "0") + 1
+    except ValueError:
+        boot = 1
+    try:
+        storage.write(_BOOT_FILE, str(boot))
+    except OSError:
+        pass  # a full flash must not keep the pump from starting; the event numbers suffer
+    return boot
+
+
+def main():
+    """Run the pump; return to the REPL only when a person asked for it."""
+    App().loop()

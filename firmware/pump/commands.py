@@ -1,0 +1,235 @@
+"""The command table: what a host or a person may ask, with units, and what answers it.
+
+Both forms of the line, frames and plain words, end here. The table is served to the host at
+connect, so names and limits can't drift apart.
+"""
+
+from pump import order, quantity
+from pump.errors import Refused
+from pump.version import FIRMWARE, PROTOCOL
+
+_UPLOAD_MAX = 8192
+_CHUNK = 512
+
+# name: ((argument, kind, required), ...), help. A kind is one of quantity's, or text, whole.
+TABLE = {
+    "hello": ((), "who this is; opens a session"),
+    "commands": ((("from", "whole", False),), "this table, a few at a time"),
+    "status": ((), "state, run, syringe, alarms"),
+    "put": ((("slot", "text", True), ("offset", "whole", True), ("data", "text", True)),
+            "send a part of a config or an order"),
+    "config": ((("size", "whole", True),), "put the sent configuration in force"),
+    "config_get": ((("offset", "whole", True),), "a part of the configuration in force"),
+    "order": ((("size", "whole", True),), "plan the sent order"),
+    "plan": ((), "the plan that waits for start"),
+    "infuse": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
+                ("duration_ms", "duration", False)), "plan an infusion: any two of three"),
+    "withdraw": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
+                  ("duration_ms", "duration", False)), "plan a withdrawal: any two of three"),
+    "start": ((("order_crc", "text", False),), "begin what was planned"),
+    "pause": ((), "stand still, keep the order"),
+    "resume": ((), "go on with the exact remainder"),
+    "stop": ((), "stop and end the run"),
+    "rate": ((("rate_al_per_h", "rate", True),), "change the rate now, keep the volume"),
+    "load": ((("volume_al", "volume", True),), "a syringe with this volume is mounted"),
+    "clear": ((), "clear alarms whose cause is gone"),
+    "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
+    "watch": ((("ms", "whole", True),), "status every so many ms; 0 ends it"),
+    "maintenance": ((), "hand the board to a person at the REPL"),
+    "help": ((), "this list"),
+}  # fmt: skip
+
+
+class Commands:
+    """Looks a command up, checks its arguments and calls it. ``app`` is the composition root."""
+
+    def __init__(self, app):
+        self._app = app
+        self._slots = {"config": "", "order": ""}
+
+    def run(self, name, args):
+        """Return the reply dict of a command, or raise Refused; then nothing has changed."""
+        if name not in TABLE:
+            raise Refused("E_COMMAND", "no command " + str(name)[:32])
+        spec = TABLE[name][0]
+        names = [item[0] for item in spec]
+        for key in args:
+            if key not in names:
+                raise Refused("E_ARG", "%s has no argument %s" % (name, str(key)[:32]))
+        for key, kind, required in spec:
+            value = args.get(key)
+            if value is None:
+                if required:
+                    raise Refused("E_ARG", "%s needs %s" % (name, key))
+            elif kind == "text":
+                if not isinstance(value, str):
+                    raise Refused("E_ARG", "%s is text" % key)
+            elif type(value) is not int or value < 0 or value >= 10**30:
+                raise Refused("E_ARG", "%s is a whole number" % key)
+        return getattr(self, "_" + name)(args)
+
+    # -- the pump describes itself ------------------------------------------------------------
+
+    def _hello(self, args):
+        return self._app.identity()
+
+    def _commands(self, args):
+        names = sorted(TABLE)
+        first = args.get("from") or 0
+        view = []
+        for name in names[first : first + 3]:
+            spec, text = TABLE[name]
+            view.append({"name": name, "help": text, "args": [
+                {"name": key, "unit": kind, "required": required} for key, kind, required in spec]})
+        after = first + 3
+        return {"commands": view, "next": after if after < len(names) else None}
+
+    def _help(self, args):
+        return {"commands": sorted(TABLE)}
+
+    def _status(self, args):
+        return self._app.status()
+
+    def _events(self, args):
+        events = self._app.events
+        # Three events fit a line whatever they hold.
+        found = events.since(args["since"], min(args.get("max") or 3, 3))
+        return {"events": found, "last": events.last, "first": events.first(), "boot": events.boot}
+
+    def _watch(self, args):
+        if args["ms"] and args["ms"] < 20:
+            raise Refused("E_ARG", "at most 50 a second", limit="20 ms", nearest="20 ms")
+        self._app.link.watch(args["ms"])
+        return {"ms": args["ms"]}
+
+    # -- configuration and orders -------------------------------------------------------------
+
+    def _put(self, args):
+        slot, offset, data = args["slot"], args["offset"], args["data"]
+        if slot not in self._slots:
+            raise Refused("E_ARG", "slot is config or order")
+        held = "" if offset == 0 else self._slots[slot]
+        if offset > len(held):
+            raise Refused("E_ARG", "%s has %d characters so far" % (slot, len(held)))
+        if offset + len(data) > _UPLOAD_MAX or len(data) > _CHUNK:
+            raise Refused("E_SIZE", "at most %d characters, %d a part" % (_UPLOAD_MAX, _CHUNK))
+        self._slots[slot] = held[:offset] + data
+        return {"size": offset + len(data)}
+
+    def _take(self, slot, size):
+        text = self._slots[slot]
+        if len(text) != size or not size:
+            raise Refused("E_SIZE", "%s has %d of %d characters" % (slot, len(text), size))
+        self._slots[slot] = ""
+        return text
+
+    def _config(self, args):
+        return self._app.configure(self._take("config", args["size"]))
+
+    def _config_get(self, args):
+        text = self._app.config_text()
+        at = args["offset"]
+        return {"data": text[at : at + _CHUNK], "size": len(text)}
+
+    def _order(self, args):
+        controller = self._need_config()
+        text = self._take("order", args["size"])
+        return self._plan_view(controller.plan(order.unseal(text, controller.config), False))
+
+    def _need_config(self):
+        controller = self._app.controller
+        if controller.config is None:
+            raise Refused("E_CONFIG", "the pump has no configuration")
+        return controller
+
+    def _direct(self, mode, args):
+        controller = self._need_config()
+        step = dict(args)
+        step["mode"] = mode
+        made = order.make(mode, [step], controller.config)
+        return self._plan_view(controller.plan(made, True))
+
+    def _infuse(self, args):
+        return self._direct("infuse", args)
+
+    def _withdraw(self, args):
+        return self._direct("withdraw", args)
+
+    def _plan(self, args):
+        return self._plan_view(self._app.controller.plan_view())
+
+    def _plan_view(self, plan):
+        # Fifty stretches do not fit a line; the host has the order it sent.
+        plan = dict(plan)
+        count = len(plan["stretches"])
+        plan["stretches"] = [
+            {"mode": mode, "rate_al_per_h": rate, "steps": steps, "duration_ms": ms}
+            for mode, rate, steps, ms in plan["stretches"][:4]
+        ]
+        plan["stretch_count"] = count
+        return plan
+
+    # -- motion -------------------------------------------------------------------------------
+
+    def _start(self, args):
+        return self._app.controller.start(args.get("order_crc"))
+
+    def _pause(self, args):
+        return self._app.controller.pause()
+
+    def _resume(self, args):
+        return self._app.controller.resume()
+
+    def _stop(self, args):
+        return self._app.controller.stop()
+
+    def _rate(self, args):
+        return self._app.controller.change_rate(args["rate_al_per_h"])
+
+    def _load(self, args):
+        return self._app.controller.load(args["volume_al"])
+
+    def _clear(self, args):
+        return self._app.controller.clear()
+
+    def _maintenance(self, args):
+        return self._app.maintenance()
+
+
+def parse_words(line):
+    """Return (command, args) of a plain line such as ``infuse 2.5 mL 5 mL/h``, or raise Refused."""
+    words = line.split(" ")
+    name = words[0]
+    if name not in TABLE or name in ("put", "config", "order", "config_get", "commands"):
+        raise Refused("E_COMMAND", "no command " + name[:32])
+    spec = TABLE[name][0]
+    args = {}
+    rest = words[1:]
+    while rest:
+        key, value, used = _argument(spec, rest)
+        if key in args:
+            raise Refused("E_ARG", "%s is given twice" % key)
+        args[key] = value
+        rest = rest[used:]
+    return name, args
+
+
+def _argument(spec, words):
+    pair = " ".join(words[:2])
+    unit = None
+    for key, kind, _ in spec:
+        if kind == "whole":
+            if words[0].isdigit() and len(words[0]) < 10:
+                return key, int(words[0]), 1
+        elif kind == "text":
+            return key, words[0], 1
+        else:
+            try:
+                return key, quantity.parse(pair, kind), 2
+            except quantity.QuantityError as error:
+                if error.code != "E_UNIT":
+                    raise Refused(error.code, error.message, nearest=error.nearest)
+                unit = error
+    if unit is None:
+        raise Refused("E_ARG", "not understood: " + words[0][:32])
+    raise Refused("E_UNIT", "%s: %s" % (pair[:40], unit.message))

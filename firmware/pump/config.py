@@ -1,0 +1,122 @@
+"""The configuration in force: board and syringe as the host compiled them, checked again here.
+
+The host's compiler makes it from TOML (host_tools/doseloop/config.py); this file trusts nothing it
+can check: seal, version, every key it will use, its type and its range.
+"""
+
+import json
+
+from pump import arith, sealed
+from pump.errors import Refused
+from pump.planner import PERIOD_MAX
+
+KIND = "config"
+VERSION = 1
+_FILE = "/config.sealed"
+_GPIO_MAX = 29
+
+# section: {key: (least, most)}; text where the range is None
+_KEYS = {
+    "motion": {
+        "al_per_step": (1, 10**15),
+        "pull_in_hz": (1, 200_000),
+        "max_hz": (1, 200_000),
+        "accel_hz_per_s": (0, 10**7),
+        "backlash_steps": (0, 10**6),
+        "takeup_hz": (1, 200_000),
+    },
+    "syringe": {"model": None, "capacity_al": (1, 10**18), "stroke_steps": (1, 10**9)},
+    "limits": {"rate_max_al_per_h": (1, 10**21), "rate_min_al_per_h": (1, 10**21)},
+    "alarms": {"near_empty_ms": (0, 24 * 3600 * 1000)},
+}
+_BOARD_FLAGS = ("enable_active", "dir_infuse", "end_open")
+
+
+def check(text):
+    """Return the configuration in a sealed text, or raise Refused(E_CRC or E_CONFIG)."""
+    try:
+        config = json.loads(sealed.unseal(KIND, VERSION, text))
+    except sealed.SealError as error:
+        raise Refused("E_CRC" if error.code in ("E_CRC", "E_SIZE") else "E_CONFIG", error.message)
+    except ValueError:
+        raise Refused("E_CONFIG", "configuration is not JSON")
+    if not isinstance(config, dict) or config.get("schema") != VERSION:
+        raise Refused("E_CONFIG", "configuration of schema %s expected" % VERSION)
+    for section, keys in _KEYS.items():
+        values = config.get(section)
+        if not isinstance(values, dict):
+            raise Refused("E_CONFIG", "no section " + section)
+        for key, bounds in keys.items():
+            _check_value(section + "." + key, values.get(key), bounds)
+    _check_board(config.get("board"))
+    motion, limits = config["motion"], config["limits"]
+    if motion["pull_in_hz"] < motion["max_hz"] and motion["accel_hz_per_s"] == 0:
+        raise Refused("E_CONFIG", "motion.accel_hz_per_s is 0 but max_hz is above pull_in_hz")
+    if limits["rate_max_al_per_h"] > motion["al_per_step"] * 3600 * motion["max_hz"]:
+        raise Refused("E_CONFIG", "limits.rate_max_al_per_h is above motion.max_hz")
+    num, den = arith.period(motion["al_per_step"], limits["rate_min_al_per_h"])
+    if num > PERIOD_MAX * den:
+        raise Refused("E_CONFIG", "limits.rate_min_al_per_h is below a step in 17.9 minutes")
+    return config
+
+
+def _check_value(name, value, bounds):
+    if bounds is None:
+        good = isinstance(value, str) and 0 < len(value) <= 64
+    else:
+        good = type(value) is int and bounds[0] <= value <= bounds[1]
+    if not good:
+        raise Refused("E_CONFIG", "%s is missing or out of range" % name)
+
+
+def _check_board(board):
+    if not isinstance(board, dict) or not isinstance(board.get("pins"), dict):
+        raise Refused("E_CONFIG", "no section board.pins")
+    _check_value("board.name", board.get("name"), None)
+    for flag in _BOARD_FLAGS:
+        _check_value("board." + flag, board.get(flag), (0, 1))
+    if board.get("stop_pull") not in ("up", "down"):
+        raise Refused("E_CONFIG", "board.stop_pull is up or down")
+    used = {}
+    for name, number in board["pins"].items():
+        if number is None:
+            continue
+        _check_value("board.pins." + name, number, (0, _GPIO_MAX))
+        if number in used:
+            raise Refused("E_CONFIG", "pin %d is both %s and %s" % (number, used[number], name))
+        used[number] = name
+    for name in ("step", "dir", "enable", "witness", "stop"):
+        if board["pins"].get(name) is None:
+            raise Refused("E_CONFIG", "board.pins.%s is missing" % name)
+
+
+def crc_of(text):
+    """Return the CRC-32 that a sealed text carries, as hex text."""
+    return text.split("\n", 1)[0].split(" ")[3]
+
+
+class Store:
+    """The configuration file on flash. ``storage`` is hal.storage."""
+
+    def __init__(self, storage):
+        self._storage = storage
+        self.text = None
+
+    def load(self):
+        """Return the stored configuration, None when there is none; Refused when it is damaged."""
+        text = self._storage.read(_FILE)
+        if text is None:
+            return None
+        config = check(text)
+        self.text = text
+        return config
+
+    def save(self, text):
+        """Check and store a sealed text; return its configuration. The old one stays on failure."""
+        config = check(text)
+        try:
+            self._storage.write(_FILE, text)
+        except OSError as error:
+            raise Refused("E_STORE", "configuration not stored: %s" % error)
+        self.text = text
+        return config

@@ -1,0 +1,367 @@
+"""The controller: one state at a time, what may happen in it, and what each request does.
+
+Owns the run. Asks the motor to move, never the hardware. States are states.TABLE; a change that
+the table doesn't hold is a fault, not a guess.
+"""
+
+from micropython import const
+
+from pump import alarms as alarm_table
+from pump import arith, order, quantity, states
+from pump.errors import Refused
+from pump.run import Run
+
+_WAIT_MOVING_MS = const(1000)  # the tick wakes main earlier when it must
+_WAIT_ENDING_MS = const(2)
+_WAIT_IDLE_MS = const(2000)
+
+
+class Controller:
+    """``motor`` is None until a configuration is in force."""
+
+    def __init__(self, clock, events, alarms, watchdog):
+        self._clock = clock
+        self._events = events
+        self._alarms = alarms
+        self._watchdog = watchdog
+        self.state = states.IDLE
+        self.config = None
+        self.motor = None
+        self.run = None
+        self.order = None
+        self._runs = 0
+        self._resume_at = None  # end of an ordered pause, ms
+        self._then = None  # what to do when a stop ramp is done
+        self._pending_rate = 0
+        self._resumable = False
+
+    # -- configuration ------------------------------------------------------------------------
+
+    def configure(self, config, motor):
+        """Put a configuration in force. Nothing is loaded and no order is kept."""
+        self.config = config
+        self.motor = motor
+        self.order = None
+        self._go(states.IDLE)
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def plan(self, new_order, direct):
+        """Take an order and wait for start. ``direct``: it came as a command, without a fill."""
+        self._need(states.IDLE, states.READY)
+        self._need_config()
+        if direct:
+            motor = self.motor
+            order.check_room(new_order, motor.remaining_steps() * motor.al, motor.room(-1) * motor.al)
+        self.order = new_order
+        self._go(states.READY)
+        self._events.add("order", name=new_order.name, crc=new_order.crc,
+                         ordered_steps=new_order.total_steps())
+        return self.plan_view()
+
+    def plan_view(self):
+        """Return the plan of the order that waits or runs."""
+        if self.order is None:
+            raise Refused("E_STATE", "there is no order")
+        al = self.motor.al
+        stretches = []
+        for item in self.order.items:
+            mode = "pause" if not item.way else "infuse" if item.way > 0 else "withdraw"
+            stretches.append((mode, item.rate, item.steps, item.duration_ms))
+        return {
+            "ordered_steps": self.order.total_steps(),
+            "duration_ms": self.order.duration_ms(),
+            "stretches": stretches,
+            "syringe_changes": self._changes(),
+            "syringe": self.config["syringe"]["model"],
+            "fill_al": self.order.fill_al,
+            "order_crc": self.order.crc,
+            "al_per_step": al,
+        }
+
+    def start(self, crc=None):
+        """Begin the order. ``crc``: that of the order the host has shown, to be sure."""
+        self._need(states.READY)
+        if crc is not None and crc != self.order.crc:
+            raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
+        self._check_ways(self.order.items)
+        if self.order.fill_al is not None:
+            self._load(self.order.fill_al)
+        self._runs += 1
+        self.run = Run("%d-%d" % (self._events.boot, self._runs), self.order, self.motor.al)
+        self._watchdog.arm()
+        self._events.add("start", run=self.run.id, ordered_steps=self.run.ordered,
+                         duration_ms=self.order.duration_ms(), name=self.order.name)
+        self._next_leg()
+        return {"run": self.run.id}
+
+    def pause(self):
+        """Stand still; the order stays. Pausing twice changes nothing."""
+        if self.state == states.PAUSED and self._resume_at is None:
+            return self._totals()
+        self._need(states.INFUSING, states.WITHDRAWING, states.PAUSED)
+        self._resume_at = None
+        self._halt(self._paused)
+        return self._totals()
+
+    def resume(self):
+        """Go on with the exact remainder."""
+        self._need(states.PAUSED)
+        if self._resume_at is not None:
+            raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
+        self._check_ways([self.run.item()])
+        self._events.add("resume", run=self.run.id)
+        self._next_leg()
+        return self._totals()
+
+    def stop(self):
+        """End the run, or drop the order that waits. Stopping an idle pump changes nothing."""
+        if self.state == states.IDLE:
+            return self._totals() if self.run else {}
+        if self.state == states.READY:
+            self.order = None
+            self._go(states.IDLE)
+            return {}
+        self._need(states.INFUSING, states.WITHDRAWING, states.KVO, states.PAUSED, states.ALARM)
+        if self.state == states.ALARM:
+            for code in self._alarms.stopping():
+                self._end_alarm(code)
+        self._resume_at = None
+        self._halt(self._stopped)
+        return self._totals()
+
+    def change_rate(self, rate_al_per_h):
+        """Change the rate in effect; the ordered volume stays, the end moves."""
+        self._need(states.INFUSING, states.WITHDRAWING, states.PAUSED)
+        item = self.run.item()
+        if not item.way or self.motor.taking_up:
+            raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
+        order.check_rate(rate_al_per_h, self.config["limits"])
+        old = item.rate
+        self._pending_rate = rate_al_per_h
+        self._events.add("rate", run=self.run.id, old=old, rate=rate_al_per_h)
+        if self.state == states.PAUSED:
+            self.run.change_rate(rate_al_per_h)
+        else:
+            self._halt(self._rate_changed)
+        return {"rate_al_per_h": rate_al_per_h}
+
+    def load(self, volume_al):
+        """Take note of a syringe with this volume. Also answers the empty and full alarms."""
+        self._need_config()
+        self._need(states.IDLE, states.READY, states.PAUSED, states.ALARM)
+        capacity = self.config["syringe"]["capacity_al"]
+        if not 0 < volume_al <= capacity:
+            text = quantity.format(capacity, "volume")
+            raise Refused("E_VOLUME", "the syringe holds %s" % text, limit=text, nearest=text)
+        self._load(volume_al)
+        for code in ("A_EMPTY", "A_FULL", "A_NEAR_EMPTY"):
+            if self._alarms.clear(code):
+                self._events.add("clear", code=code)
+        if self.state == states.ALARM and not self._alarms.stopping():
+            self._go(states.PAUSED if self.run and not self.run.ended else states.IDLE)
+        return {"remaining_nl": self.motor.remaining_steps() * self.motor.al // 10**9}
+
+    def clear(self):
+        """Clear the alarms whose cause is gone; a resumable run is then paused."""
+        for code in self._alarms.standing():
+            if code in ("A_EMPTY", "A_FULL"):
+                continue  # load does that
+            if code == "A_STOP_INPUT" and self.motor.blocked(1) == code:
+                raise Refused("E_STOP_OPEN", "the stop input is open")
+            self._end_alarm(code)
+        if self.state == states.ALARM and not self._alarms.stopping():
+            self._go(states.PAUSED if self._resumable else states.IDLE)
+            if not self._resumable:
+                self._close("alarm")
+        return {"alarms": self._alarms.standing()}
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def service(self):
+        """Look after motion and deadlines. Call it in every pass of the main loop."""
+        self._watchdog.feed()
+        if self.motor is not None and self.motor.moving:
+            ended = self.motor.poll()
+            if ended is None:
+                self._warn()
+            else:
+                self._motion_ended(ended)
+        elif self._resume_at is not None and self._clock.ms() >= self._resume_at:
+            self._resume_at = None
+            self.run.next_item()
+            self._events.add("resume", run=self.run.id)
+            self._next_leg()
+
+    def wait_ms(self):
+        """Return how long the main loop may wait."""
+        if self._resume_at is not None:
+            return max(0, min(_WAIT_MOVING_MS, self._resume_at - self._clock.ms()))
+        if self.motor is None or not self.motor.moving:
+            return _WAIT_IDLE_MS
+        return _WAIT_ENDING_MS if self.motor.draining() else _WAIT_MOVING_MS
+
+    def link_lost(self, silent_ms):
+        """Tell how long the host has been silent; the order chose what that means."""
+        if self.state in (states.INFUSING, states.WITHDRAWING, states.PAUSED):
+            stop_ms = self.order.stop_ms
+            if stop_ms is not None and silent_ms >= stop_ms and not self._alarms.stopping():
+                self._resume_at = None
+                self._halt(self._link_alarm)
+
+    def fault(self):
+        """Something broke inside: motion off by the shortest way, then the alarm."""
+        if self.motor is not None:
+            self.motor.kill()
+        self._then = None
+        if self.state != states.ALARM:
+            self.state = states.ALARM  # from any state, also one the table would not let go
+        self._alarm("A_FAULT")
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _next_leg(self):
+        run = self.run
+        item = run.item()
+        while item is not None and item.way and not item.left():
+            run.next_item()
+            item = run.item()
+        if item is None:
+            self._close("done")
+            self._go(states.IDLE)
+        elif not item.way:
+            self._go(states.PAUSED)
+            self._resume_at = self._clock.ms() + item.duration_ms
+            self._events.add("pause", run=run.id, ms_long=item.duration_ms)
+        else:
+            self._go(states.INFUSING if item.way > 0 else states.WITHDRAWING)
+            self.motor.start(run)
+
+    def _motion_ended(self, ended):
+        then, self._then = self._then, None
+        if ended == "stopped":
+            then()
+        elif ended == "takeup":
+            self._next_leg()
+        elif ended == "done":
+            if then is not None and then is not self._rate_changed:
+                then()  # it was over before the ramp could begin
+            else:
+                self._next_leg()
+        elif ended == "cut":
+            self._alarm("A_EMPTY" if self.state == states.INFUSING else "A_FULL")
+        else:
+            self._alarm(ended)
+
+    def _halt(self, then):
+        if self.motor is None or not self.motor.moving or self.motor.stop():
+            then()
+        else:
+            self._then = then
+
+    def _paused(self):
+        self._go(states.PAUSED)
+        self._events.add("pause", run=self.run.id)
+
+    def _stopped(self):
+        self._close("stop")
+        self._go(states.IDLE)
+
+    def _rate_changed(self):
+        self.run.change_rate(self._pending_rate)
+        self._next_leg()
+
+    def _link_alarm(self):
+        self._alarm("A_LINK")
+
+    def _alarm(self, code):
+        priority, stops, resumable, text, _ = alarm_table.TABLE[code]
+        if self._alarms.raise_(code):
+            self._events.add("alarm", code=code, priority=priority, text=text)
+        if stops:
+            self._resumable = resumable and self.run is not None and not self.run.ended
+            self._resume_at = None
+            self._go(states.ALARM)
+            if self.motor is not None:
+                self.motor.release()
+            if self.run is not None and not resumable:
+                self._close("alarm")
+
+    def _end_alarm(self, code):
+        self._alarms.clear(code)
+        self._events.add("clear", code=code)
+
+    def _close(self, reason):
+        if self.run is None or self.run.ended:
+            return
+        self.run.ended = True
+        self.order = None
+        self._alarms.clear("A_NEAR_EMPTY")
+        self.motor.release()
+        totals = self.run.totals()
+        self._events.add("end" if reason != "stop" else "stop", run=self.run.id, reason=reason,
+                         **totals)
+
+    def _warn(self):
+        if self.state != states.INFUSING or self.motor.taking_up:
+            return
+        item = self.run.item()
+        if item is None or not item.way:
+            return
+        left = self.motor.remaining_steps() * self.motor.al
+        if arith.duration_of(max(0, left), item.rate) <= self.config["alarms"]["near_empty_ms"]:
+            if self._alarms.raise_("A_NEAR_EMPTY"):
+                self._events.add("near_empty", run=self.run.id, remaining_nl=left // 10**9)
+
+    def _load(self, volume_al):
+        self.motor.load(volume_al)
+        self._events.add("load", volume_al=volume_al)
+
+    def _check_ways(self, items):
+        for item in items:
+            code = self.motor.blocked(item.way) if item.way else None
+            if code == "A_STOP_INPUT":
+                raise Refused("E_STOP_OPEN", "the stop input is open")
+            if code is not None and item is items[0]:
+                raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
+
+    def _changes(self):
+        capacity = self.config["syringe"]["capacity_al"]
+        fill = self.order.fill_al
+        if fill is None:
+            return 0
+        volume = sum(item.volume_al for item in self.order.items if item.way > 0)
+        return max(0, -(-(volume - fill) // capacity))
+
+    def _totals(self):
+        return dict(self.run.totals(), run=self.run.id, state=self.state)
+
+    def _need(self, *allowed):
+        if self.state not in allowed:
+            raise Refused("E_STATE", "not while %s" % self.state)
+
+    def _need_config(self):
+        if self.config is None:
+            raise Refused("E_CONFIG", "the pump has no configuration")
+
+    def _go(self, state):
+        if state != self.state and not states.may_follow(self.state, state):
+            raise RuntimeError("state %s can't follow %s" % (state, self.state))
+        self.state = state
+
+    # -- what status shows --------------------------------------------------------------------
+
+    def rate(self):
+        """Return the rate in effect in aL/h, 0 at standstill."""
+        if self.motor is None or not self.motor.moving or self.motor.taking_up:
+            return 0
+        item = self.run.item()
+        return item.rate if item is not None and item.way else 0
+
+    def pause_left_ms(self):
+        """Return what is left of an ordered pause, 0 when there is none."""
+        return 0 if self._resume_at is None else max(0, self._resume_at - self._clock.ms())
+
+    def silent_since_matters(self):
+        """True while an order runs that chose to stop when the host is silent."""
+        return self.order is not None and self.order.stop_ms is not None

@@ -1,0 +1,64 @@
+"""The board's pins by their use, from the pins table of the configuration in force."""
+
+from machine import Pin
+from micropython import const
+
+from pump.hal import registers as reg
+
+INFUSE = const(1)
+WITHDRAW = const(-1)
+
+
+class Pins:
+    """Driver enable and direction, stop input, end switches. Motion pins belong to the PIOs."""
+
+    def __init__(self, board):
+        pins = board["pins"]
+        pull = Pin.PULL_UP if board["stop_pull"] == "up" else Pin.PULL_DOWN
+        self._enable_on = board["enable_active"]
+        self._infuse = board["dir_infuse"]
+        # Driver off before anything else is set up; its external pull keeps it off until here.
+        self._enable = Pin(pins["enable"], Pin.OUT, value=1 - self._enable_on)
+        self._dir = Pin(pins["dir"], Pin.OUT, value=self._infuse)
+        self.step = Pin(pins["step"], Pin.OUT, value=0)
+        self.witness = Pin(pins["witness"], Pin.IN)
+        self.stop = Pin(pins["stop"], Pin.IN, pull)
+        self._front = self._switch(pins.get("end_front"), pull)
+        self._back = self._switch(pins.get("end_back"), pull)
+        self._open = board["end_open"]
+        self._masks = {
+            INFUSE: _bit(pins.get("end_front")),
+            WITHDRAW: _bit(pins.get("end_back")),
+        }
+        self.inputs = reg.window(reg.SIO_GPIO_IN, 1)
+
+    def _switch(self, number, pull):
+        return None if number is None else Pin(number, Pin.IN, pull)
+
+    def enable(self, on):
+        """Power the driver or release it."""
+        self._enable.value(self._enable_on if on else 1 - self._enable_on)
+
+    def direction(self, way):
+        """Set the direction, INFUSE or WITHDRAW. Call it only at standstill."""
+        self._dir.value(self._infuse if way == INFUSE else 1 - self._infuse)
+
+    def end_mask(self, way):
+        """Return (GPIO mask, bits to invert) that make the way's end switch, or both, a set bit.
+
+        Both switches are watched in either direction when both are hit: that is a broken wire.
+        """
+        return self._masks[way], 0 if self._open else self._masks[way]
+
+    def end_hit(self, way):
+        """True when the end switch in this direction is hit, or its wire is open."""
+        pin = self._front if way == INFUSE else self._back
+        return pin is not None and pin.value() == self._open
+
+    def stop_open(self):
+        """True when the stop input is open: the pump must not move."""
+        return bool(self.stop.value())
+
+
+def _bit(number):
+    return 0 if number is None else 1 << number

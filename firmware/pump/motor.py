@@ -1,0 +1,230 @@
+"""The motor as therapy sees it: runs legs, books what was witnessed, knows where the plunger is.
+
+Between controller (states, rules) and dose loop (queue, steps). It owns position and backlash.
+"""
+
+from pump import arith, planner
+from pump import tick as t
+from pump.leg import Leg
+
+# What ended a motion, by the tick's flags; the first that fits names the alarm.
+_CAUSES = (
+    (t.F_STOP, "A_STOP_INPUT"),
+    (t.F_END, "A_END_SWITCH"),
+    (t.F_DRIFT, "A_DRIFT"),
+    (t.F_UNDERRUN, "A_UNDERRUN"),
+    (t.F_LEASE, "A_LEASE"),
+    (t.F_ERROR, "A_TICK"),
+)
+
+
+class Motor:
+    """Built from the configuration in force and hal parts; ``events`` records stretches."""
+
+    def __init__(self, config, pins, dose, events):
+        motion = config["motion"]
+        self.al = motion["al_per_step"]
+        self._capacity = config["syringe"]["capacity_al"] // self.al
+        self._backlash = motion["backlash_steps"]
+        self._takeup_hz = motion["takeup_hz"]
+        self._ramp = planner.Ramp(motion["pull_in_hz"], motion["accel_hz_per_s"])
+        self._pull_in = motion["pull_in_hz"]
+        self._pins = pins
+        self._dose = dose
+        self._events = events
+        self.position = 0  # steps since load, infused counted up
+        self._loaded = 0  # steps that the syringe held at load
+        self._engaged = 1  # the way in which screw and nut touch
+        self._leg = None
+        self._run = None
+        self._started = 0
+        self._announced = 0
+        self._taking_up = 0
+        self._booked = (0, 0)
+        self._stopping = False
+
+    def load(self, volume_al):
+        """Take note of a mounted syringe that holds this volume, its plunger against the nut."""
+        self._loaded = arith.steps_of(volume_al, self.al)
+        self.position = 0
+        self._engaged = 1
+
+    def remaining_steps(self):
+        """Return the steps that the plunger can still infuse."""
+        return self._loaded - self.position
+
+    def room(self, way):
+        """Return the steps that the plunger can still travel."""
+        left = self._loaded - self.position
+        return left if way > 0 else self._capacity - left
+
+    @property
+    def moving(self):
+        """True from start() until poll() or stop() reports the end."""
+        return self._dose.active
+
+    def draining(self):
+        """True when only the last words are being played: the end is milliseconds away."""
+        return self._dose.drained()
+
+    def release(self):
+        """Take the current off the motor. Only at standstill."""
+        self._pins.enable(False)
+
+    @property
+    def taking_up(self):
+        """True while backlash is being taken up: nothing is delivered."""
+        return self._taking_up != 0
+
+    def blocked(self, way):
+        """Return the alarm that forbids starting this way, or None."""
+        if self._pins.stop_open():
+            return "A_STOP_INPUT"
+        return "A_END_SWITCH" if self._pins.end_hit(way) else None
+
+    def start(self, run):
+        """Begin the run's next leg, taking up backlash first where the direction turns."""
+        way = run.item().way
+        self._run = run
+        self._pins.direction(way)
+        self._pins.enable(True)
+        if way != self._engaged and self._backlash:
+            self._taking_up = way
+            self._begin(_Takeup(way, self._backlash, self._takeup_hz))
+            return
+        self._engaged = way
+        leg = Leg(run.leg_items(), self.al, run.phase_al, self.room(way), self._ramp)
+        if leg.max_hz <= self._pull_in:
+            leg.stop_ramp = []
+        self._begin(leg)
+
+    def _begin(self, leg):
+        self._leg = leg
+        self._announced = 0
+        self._booked = (0, 0)
+        mask, invert = self._pins.end_mask(leg.way)
+        self._started = self._dose.begin(leg.segments(), leg.max_hz, leg.stop_ramp, mask, invert)
+        self._announce()
+
+    def poll(self):
+        """Serve a motion. Return None while it goes on, else what ended it: "done", "cut" (the
+        plunger's travel ended first), "takeup", "stopped" (a requested ramp) or an alarm code."""
+        flags = self._dose.service()
+        self._book()
+        for flag, code in _CAUSES:
+            if flags & flag:
+                self._finish()
+                return code
+        if self._dose.tick_dead():
+            self._finish()
+            return "A_TICK"
+        if not self._dose.finished():
+            return None
+        taking_up, leg, asked = self._taking_up, self._leg, self._stopping
+        self._finish()
+        if asked:
+            return "stopped"
+        made = self._dose.made
+        if made < leg.steps:
+            return "A_UNDERRUN"
+        if taking_up:
+            return "takeup"
+        return "cut" if leg.cut else "done"
+
+    def stop(self):
+        """End the motion: at once below the pull-in rate (True), else by the declared ramp, and
+        poll() reports "stopped" (False)."""
+        if self._leg.stop_ramp:
+            if not self._stopping:
+                self._stopping = True
+                self._dose.request_stop()
+                self._events.add("ramp", run=self._run.id, why="stop")
+            return False
+        self._finish()
+        return True
+
+    def kill(self):
+        """Motion off whatever state things are in; the books are closed as far as they can be."""
+        self._pins.enable(False)
+        if self._dose.active:
+            self._finish()
+
+    def _finish(self):
+        at = self._dose.end()
+        self._stopping = False
+        self._book()
+        if self._taking_up:
+            if self._dose.made >= self._leg.steps:
+                self._engaged = self._taking_up
+            self._taking_up = 0
+        else:
+            self._keep_phase(at)
+
+    def _keep_phase(self, at):
+        """Leave in the run the volume that had flowed since the last step, for the next leg."""
+        done = self._dose.made
+        for stretch in self._leg.stretches:
+            if done < stretch.steps or stretch is self._leg.stretches[-1]:
+                break
+            done -= stretch.steps
+        if done >= stretch.steps:
+            return  # complete: next_item() has set the phase
+        if self._leg.stop_ramp:
+            self._run.phase_al = 0  # a ramp is no constant rate: begin at a whole step
+            return
+        flowed = arith.volume_in(max(0, at - self._started - stretch.t0), stretch.rate)
+        self._run.phase_al = min(max(0, flowed - done * self.al), self.al - 1)
+        self._events.add("stretch_end", run=self._run.id, steps=done, at=at)
+
+    def _book(self):
+        made, seen = self._dose.made, self._dose.seen
+        d_made, d_seen = made - self._booked[0], seen - self._booked[1]
+        self._booked = (made, seen)
+        if self._taking_up:
+            self._run.takeup += d_seen
+            return
+        if d_made or d_seen:
+            self.position += self._leg.way * d_seen
+            self._run.book(self._leg.way, d_made, d_seen)
+            self._announce()
+
+    def _announce(self):
+        """Record each stretch, with the tick its step count starts from, as it is reached."""
+        leg, run = self._leg, self._run
+        if self._taking_up:
+            self._events.add("takeup", run=run.id, steps=leg.steps)
+            return
+        before = 0
+        for i, stretch in enumerate(leg.stretches):
+            if i >= self._announced and before <= self._dose.made:
+                self._announced = i + 1
+                self._stretch_events(run, leg, stretch)
+            before += stretch.steps
+
+    def _stretch_events(self, run, leg, stretch):
+        t0 = self._started + stretch.t0
+        flat = stretch.steps
+        for name, ramp in (("up", stretch.up), ("down", stretch.down)):
+            if ramp:
+                steps = sum(n for n, _ in ramp)
+                flat -= steps
+                self._events.add("ramp", run=run.id, why=name, steps=steps,
+                                 ticks=sum(ticks for _, ticks in ramp), to=t0)
+        self._events.add("stretch", run=run.id, t0=t0, rate=stretch.rate, tick_hz=arith.TICK_HZ,
+                         al_per_step=self.al, steps=flat, dir=leg.way)
+
+
+class _Takeup:
+    """A leg of backlash: steps at a fixed rate, no volume."""
+
+    cut = False
+    stop_ramp = ()
+
+    def __init__(self, way, steps, hz):
+        self.way = way
+        self.steps = steps
+        self.max_hz = hz
+
+    def segments(self):
+        """Yield its one segment."""
+        return iter(planner.ramp_segments([(self.steps, self.steps * arith.TICK_HZ // self.max_hz)]))

@@ -1,0 +1,42 @@
+"""The controller's states as a table: what each means, whether it moves, and where it may go."""
+
+IDLE = "idle"
+READY = "ready"
+INFUSING = "infusing"
+WITHDRAWING = "withdrawing"
+KVO = "kvo"
+PAUSED = "paused"
+ALARM = "alarm"
+MAINTENANCE = "maintenance"
+SELFTEST = "selftest"
+FAULT = "fault"
+BOLUS = "bolus"
+INTERRUPTED = "interrupted"
+
+# state: (meaning, moving, states that may follow)
+TABLE = {
+    SELFTEST: ("testing itself after power-on", False, (IDLE, FAULT)),
+    IDLE: ("no order", False, (READY, MAINTENANCE, ALARM)),
+    READY: ("an order is planned and waits for start", False,
+            (IDLE, READY, INFUSING, WITHDRAWING, PAUSED, ALARM)),
+    INFUSING: ("delivering", True, (WITHDRAWING, KVO, PAUSED, ALARM, IDLE)),
+    WITHDRAWING: ("filling the syringe", True, (INFUSING, KVO, PAUSED, ALARM, IDLE)),
+    BOLUS: ("delivering a bolus (not in this release)", True, (INFUSING, PAUSED, ALARM, IDLE)),
+    KVO: ("order done, keeping the vein open", True, (IDLE, PAUSED, ALARM)),
+    PAUSED: ("an order is under way and stands", False,
+             (INFUSING, WITHDRAWING, KVO, IDLE, ALARM)),
+    ALARM: ("an alarm has stopped the pump", False, (PAUSED, IDLE, ALARM)),
+    INTERRUPTED: ("a reset cut an order short (not in this release)", False, (PAUSED, IDLE)),
+    MAINTENANCE: ("at the REPL; nothing can move", False, ()),
+    FAULT: ("the self-test failed; nothing can move", False, (MAINTENANCE,)),
+}  # fmt: skip
+
+
+def moving(state):
+    """True for a state in which the motor may turn."""
+    return TABLE[state][1]
+
+
+def may_follow(state, then):
+    """True when the table lets ``then`` follow ``state``."""
+    return then in TABLE[state][2]

@@ -1,0 +1,293 @@
+"""The dose loop's hard tick and what it shares with main: take back, check, top up.
+
+Called every millisecond by a hard timer interrupt (hal/tick_timer.py), which may be late, may
+come in bursts, and may be skipped when nothing is due: so it derives everything from the DMA's
+own position and the queue, never from the number of its calls.
+
+One array of 32-bit words, ``s``, indexed by the S_ names, carries the state; segments come in,
+queue words go out. Everything here runs in a hard IRQ: no allocation, no float, 32-bit integers
+only, and every buffer is an argument because a literal address would crash anywhere but the chip.
+One file because ``const`` folds into native code only within a module.
+
+A queue word is 16 bits: bits 0-14 hold ``duration - WORD_MIN`` in ticks, bit 15 makes the step.
+Its edge falls EDGE_LEAD ticks before the word's end (hal/step_generator.py has the cycle count).
+
+A segment is SEG_WORDS words: steps, first, q, r, d, e. Its first step comes ``first`` ticks after
+the edge before it; every later one q ticks after its predecessor, plus 1 whenever the running sum
+e + r passes d. planner.py derives the six numbers.
+"""
+
+import micropython
+from micropython import const
+
+RING_BITS = const(14)  # 16 KiB of 16-bit words: 8192
+RING_WORDS = const(8192)
+RING_MASK = const(8191)
+CTRL_BITS = const(11)  # 2 KiB of 32-bit block lengths: 512
+CTRL_WORDS = const(512)
+CTRL_MASK = const(511)
+WORD_MIN = const(4)  # ticks; a word can't be shorter: 250,000 steps/s at 1 MHz
+WAIT_TICKS = const(10000)  # longest word: FIFO and shift register hold nine, so at most 90 ms
+EDGE_LEAD = const(2)
+FIFO_WORDS = const(8)
+HIGH_TICKS = const(800000)  # the queue never holds more than 0.8 s ...
+BLOCK_TICKS = const(280000)  # ... and gets a block whenever one fits, so never less than 0.52 s:
+# with 90 ms in the FIFO the DMA still reads for 0.43 s, longer than the worst flash erase (0.4 s)
+BLOCK_WORDS = const(32)  # up to 16,000 steps/s; above, twice what a tick consumes (dose_loop.py)
+COUNT_MASK = const(0x3FFFFFFF)  # step counters wrap here: small integers everywhere
+
+# Segment slots: 0..63 hold the stop ramp, 64..191 a ring that main fills.
+SEG_WORDS = const(6)
+SEG_STOP = const(64)
+SEG_SLOTS = const(192)
+
+# State words. Main writes them only while S_RUN is 0, except those marked (main).
+S_RUN = const(0)  # 1: the tick owns queue and segments; 0: it keeps its hands off
+S_HEAD = const(1)  # next ring word to write
+S_TAIL = const(2)  # next ring word to retire
+S_CHEAD = const(3)  # next control word to write
+S_QUEUED = const(4)  # ticks in words not yet pulled by the step generator
+S_FED = const(5)  # steps written to the ring, mod 2**30
+S_MADE = const(6)  # steps pulled by the step generator, mod 2**30: the commanded steps
+S_SEGR = const(7)  # next segment to read
+S_SEGW = const(8)  # next segment main writes (main)
+S_LEFT = const(9)  # steps left in the current segment
+S_Q = const(10)
+S_R = const(11)
+S_D = const(12)
+S_E = const(13)
+S_REM = const(14)  # ticks from the last written word's end to the next step
+S_BUDGET = const(15)  # words a block may have
+S_FLAGS = const(16)  # F_ bits; the tick sets, main clears when it arms (main)
+S_SEEN = const(17)  # steps the witness counted, mod 2**30
+S_DRIFT = const(18)  # |made - seen| above this stops
+S_LEASE = const(19)  # ticks of motion main still vouches for (main)
+S_END_MASK = const(20)  # GPIO bits of the end switches that forbid this direction
+S_END_INV = const(21)  # XORed with the pins: a set bit then means hit, or wire open
+S_STOP_REQ = const(22)  # 1: run down the stop ramp (main)
+S_STOP_SEGS = const(23)  # slots of the stop ramp
+S_BEAT = const(24)  # ticks_us() of the latest tick
+S_TICKS = const(25)  # calls of the tick, mod 2**30: for the performance table only
+S_GUARD = const(26)  # unread words below which a block comes too late (dose_loop.py)
+STATE_WORDS = const(27)
+
+DO_NOTHING = const(0)
+DO_FILL = const(1)
+DO_REWIND = const(2)
+
+F_DRIFT = const(1)
+F_END = const(2)
+F_STOP = const(4)
+F_UNDERRUN = const(8)
+F_LEASE = const(16)
+F_ERROR = const(32)  # an exception inside the tick
+F_DRAINED = const(64)  # everything fed was pulled and no segment is left
+
+_PIO_CTRL = const(0)
+_PIO_FLEVEL = const(3)
+_PIO_IRQ = const(12)
+_DMA_READ = const(0)
+
+
+@micropython.viper
+def retire(s: ptr32, ring: ptr16, data: ptr32, pio: ptr32, witness: ptr32):  # ISR-safe
+    """Take back the words that the step generator has pulled: less queued time, more steps made.
+
+    Read in this order (witness, DMA, FIFO level), each later value can only make ``made`` too
+    small by what moved in the microseconds between, never wrong for good: the next call catches up.
+    """
+    s[S_SEEN] = (0 - witness[0]) & COUNT_MASK
+    read = (data[_DMA_READ] & 0x3FFF) >> 1
+    pulled = (read - (pio[_PIO_FLEVEL] & 15)) & RING_MASK
+    t = s[S_TAIL]
+    queued = s[S_QUEUED]
+    made = s[S_MADE]
+    lease = s[S_LEASE]
+    while t != pulled:
+        w = int(ring[t])
+        d = (w & 0x7FFF) + WORD_MIN
+        queued -= d
+        lease -= d
+        made += w >> 15
+        t = (t + 1) & RING_MASK
+    s[S_TAIL] = t
+    s[S_QUEUED] = queued
+    s[S_MADE] = made & COUNT_MASK
+    s[S_LEASE] = lease
+
+
+@micropython.viper
+def fill(s: ptr32, ring: ptr16, ctrl: ptr32, ends: ptr16, segs: ptr32) -> int:  # ISR-safe
+    """Write one block of words from the segments and publish it. Return its words, 0 if none.
+
+    The caller has checked that a block fits. Ranges, at any segment the planner makes:
+    e < d <= 2**30 and r < d, so e + r < 2**31; q + 1 and first <= 2**30; a word's d <= WAIT_TICKS.
+    """
+    head = s[S_HEAD]
+    room = RING_WORDS - 1 - ((head - s[S_TAIL]) & RING_MASK)
+    budget = s[S_BUDGET]
+    if budget > room:
+        budget = room
+    words = 0
+    ticks = 0
+    fed = s[S_FED]
+    rem = s[S_REM]
+    left = s[S_LEFT]
+    while words < budget and ticks < BLOCK_TICKS:
+        if rem == 0:
+            if left == 0:
+                at = s[S_SEGR]
+                if at == s[S_SEGW]:
+                    break
+                base = at * SEG_WORDS
+                left = segs[base]
+                rem = segs[base + 1]
+                s[S_Q] = segs[base + 2]
+                s[S_R] = segs[base + 3]
+                s[S_D] = segs[base + 4]
+                s[S_E] = segs[base + 5]
+                at += 1
+                if at == SEG_SLOTS:
+                    at = SEG_STOP
+                s[S_SEGR] = at
+            else:
+                rem = s[S_Q]
+                e = s[S_E] + s[S_R]
+                if e >= s[S_D]:
+                    e -= s[S_D]
+                    rem += 1
+                s[S_E] = e
+        if rem > WAIT_TICKS:
+            d = WAIT_TICKS
+            if rem - d < WORD_MIN:
+                d = WAIT_TICKS >> 1
+            ring[head] = d - WORD_MIN
+            rem -= d
+        else:
+            d = rem
+            ring[head] = (d - WORD_MIN) | 0x8000
+            rem = 0
+            left -= 1
+            fed += 1
+        head = (head + 1) & RING_MASK
+        words += 1
+        ticks += d
+    s[S_REM] = rem
+    s[S_LEFT] = left
+    if words:
+        s[S_FED] = fed & COUNT_MASK
+        s[S_HEAD] = head
+        s[S_QUEUED] += ticks
+        c = s[S_CHEAD]
+        after = (c + 1) & CTRL_MASK
+        ends[c] = head
+        ctrl[after] = 0  # the terminator first: a dead CPU leaves a chain that ends
+        ctrl[c] = words
+        s[S_CHEAD] = after
+    return words
+
+
+@micropython.viper
+def rewind(s: ptr32, ring: ptr16, ctrl: ptr32, ends: ptr16, segs: ptr32, cread: int):  # ISR-safe
+    """Cut the queue behind the block being played and continue with the stop ramp.
+
+    ``cread`` is the control word that the DMA reads next. Used above the pull-in rate only, where
+    a block lasts a few milliseconds and every word is a step.
+    """
+    ctrl[cread] = 0
+    cut = int(ends[(cread - 1) & CTRL_MASK])
+    t = cut
+    head = s[S_HEAD]
+    queued = s[S_QUEUED]
+    fed = s[S_FED]
+    while t != head:
+        w = int(ring[t])
+        queued -= (w & 0x7FFF) + WORD_MIN
+        fed -= w >> 15
+        t = (t + 1) & RING_MASK
+    s[S_HEAD] = cut
+    s[S_CHEAD] = cread
+    s[S_QUEUED] = queued
+    s[S_FED] = fed & COUNT_MASK
+    s[S_REM] = 0
+    s[S_LEFT] = 0
+    # Enter the ramp at the speed of the last step that stays queued.
+    interval = (int(ring[(cut - 1) & RING_MASK]) & 0x7FFF) + WORD_MIN
+    at = 0
+    end = s[S_STOP_SEGS]
+    while at < end and segs[at * SEG_WORDS + 2] < interval:
+        at += 1
+    s[S_SEGR] = at
+    s[S_SEGW] = end
+    s[S_STOP_REQ] = 2
+
+
+@micropython.viper
+def check(s: ptr32, ends: ptr16, data: ptr32, chain: ptr32, pio: ptr32, sio: ptr32) -> int:  # ISR-safe
+    """Decide what this tick does: DO_NOTHING, DO_FILL or DO_REWIND. Stops at once on a fault."""
+    flags = s[S_FLAGS]
+    # The PIO has already stopped itself when its stop input opened. An end switch or a wrong count
+    # stops it here, by the register, before anything else happens.
+    if (sio[0] ^ s[S_END_INV]) & s[S_END_MASK]:
+        pio[_PIO_CTRL] = 0
+        flags |= F_END
+    if pio[_PIO_IRQ] & 1:
+        flags |= F_STOP
+    drift = (s[S_MADE] - s[S_SEEN]) & COUNT_MASK
+    if drift > COUNT_MASK >> 1:
+        drift = COUNT_MASK - drift + 1
+    if drift > s[S_DRIFT]:
+        pio[_PIO_CTRL] = 0
+        flags |= F_DRIFT
+    if s[S_LEASE] < 0:
+        flags |= F_LEASE
+    if flags & (F_DRIFT | F_END | F_STOP | F_LEASE):
+        s[S_FLAGS] = flags
+        s[S_RUN] = 0
+        return DO_NOTHING
+    cread = (chain[_DMA_READ] & 0x7FF) >> 2
+    read = (data[_DMA_READ] & 0x3FFF) >> 1
+    if s[S_STOP_REQ] == 1:
+        if cread == s[S_CHEAD]:  # the last block is being played: nothing to cut
+            s[S_STOP_REQ] = 2
+            s[S_SEGR] = s[S_SEGW]
+            s[S_LEFT] = 0
+            s[S_REM] = 0
+            return DO_NOTHING
+        unread = (int(ends[(cread - 1) & CTRL_MASK]) - read) & RING_MASK
+        if unread < s[S_GUARD]:
+            return DO_NOTHING  # the block ends within microseconds: cut at the next tick
+        return DO_REWIND
+    if s[S_REM] == 0 and s[S_LEFT] == 0 and s[S_SEGR] == s[S_SEGW]:
+        if s[S_TAIL] == s[S_HEAD]:
+            s[S_FLAGS] = flags | F_DRAINED
+        return DO_NOTHING
+    if s[S_QUEUED] > HIGH_TICKS - BLOCK_TICKS:
+        return DO_NOTHING
+    blocks = (s[S_CHEAD] - cread) & CTRL_MASK  # published, not yet taken by the chain
+    if ((s[S_HEAD] - read) & RING_MASK) < s[S_GUARD] or blocks == CTRL_MASK:
+        # Too late: the chain has met its terminator, or may before this block is published.
+        s[S_FLAGS] = flags | F_UNDERRUN  # the motion ends by itself
+        s[S_RUN] = 0
+        return DO_NOTHING
+    if blocks > CTRL_WORDS - 8:
+        return DO_NOTHING
+    return DO_FILL
+
+
+@micropython.native
+def tick(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, now):  # ISR-safe
+    """One pass of the dose loop. ``now``: ticks_us(), kept as the sign of life.
+
+    Native, not viper: a viper function would hand its pointers on as integers, and those allocate.
+    """
+    s[S_BEAT] = now
+    s[S_TICKS] = (s[S_TICKS] + 1) & COUNT_MASK
+    if s[S_RUN]:
+        retire(s, ring, data, pio, witness)
+        what = check(s, ends, data, chain, pio, sio)
+        if what == DO_REWIND:
+            rewind(s, ring, ctrl, ends, segs, (chain[_DMA_READ] & 0x7FF) >> 2)
+            what = DO_FILL
+        if what == DO_FILL:
+            fill(s, ring, ctrl, ends, segs)

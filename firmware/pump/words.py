@@ -1,0 +1,69 @@
+"""Plain words back to a person at a terminal: short lines, quantities with units."""
+
+from pump import commands, quantity
+
+_SKIP = ("commands", "stretches", "ordered_steps", "al_per_step", "fill_al", "order_crc")
+
+
+def reply_lines(name, reply):
+    """Return the text that answers a command typed by a person."""
+    if name == "help":
+        out = []
+        for command in reply["commands"]:
+            spec, text = commands.TABLE[command]
+            if command not in ("put", "config", "order", "config_get", "commands"):
+                out.append("%-12s %s" % (command, text))
+        return "\n".join(out) + "\n"
+    if "stretches" in reply:
+        return _plan(reply)
+    if name == "status":
+        return _status(reply)
+    if name == "events":
+        return "".join(event_line(event) for event in reply["events"])
+    return "ok" + "".join(" %s=%s" % (key, reply[key]) for key in sorted(reply)) + "\n"
+
+
+def error_lines(error):
+    """Return the text of a refusal: code, cause, nearest allowed value, next step."""
+    text = "%s %s" % (error.code, error.message)
+    if error.nearest:
+        text += "; nearest: %s" % error.nearest
+    if error.next:
+        text += "\n  next: %s" % error.next
+    return text + "\n"
+
+
+def event_line(event):
+    """Return one line for an event."""
+    rest = "".join(
+        " %s=%s" % (key, event[key]) for key in sorted(event) if key not in ("n", "boot", "ms", "e")
+    )
+    return "# %d ms %s%s\n" % (event["ms"], event["e"], rest)
+
+
+def _plan(plan):
+    out = "plan: %d steps in %s\n" % (
+        plan["ordered_steps"], quantity.format(plan["duration_ms"], "duration"))  # fmt: skip
+    for stretch in plan["stretches"]:
+        out += "  %s" % stretch["mode"]
+        if stretch["rate_al_per_h"]:
+            out += " at %s, %d steps" % (
+                quantity.format(stretch["rate_al_per_h"], "rate"), stretch["steps"])  # fmt: skip
+        out += ", %s\n" % quantity.format(stretch["duration_ms"], "duration")
+    if plan["syringe_changes"]:
+        out += "  needs %d syringe change(s)\n" % plan["syringe_changes"]
+    return out + "type start to begin\n"
+
+
+def _status(status):
+    run = status["run"]
+    out = "state %s" % status["state"]
+    if run:
+        out += ", run %s: %s delivered, %s left, %s" % (
+            run["id"], quantity.format(run["delivered_nl"] * 10**9, "volume"),
+            quantity.format(run["remaining_nl"] * 10**9, "volume"),
+            quantity.format(run["remaining_ms"], "duration"))  # fmt: skip
+    out += "\n"
+    for alarm in status["alarms"]:
+        out += "  alarm %s (%s)\n" % (alarm["code"], alarm["priority"])
+    return out

@@ -1,0 +1,160 @@
+"""The bench model: pins, driver, screw, backlash, plunger, end switches, stop input, faults.
+
+Pin-level and physical; it knows no dose. Positions are microsteps of the motor, infusing counted
+up, from where the motor stood when the simulation began.
+"""
+
+
+class Board:
+    """``geometry``: dict with dir and end pins, levels, travel and backlash in microsteps."""
+
+    def __init__(self, geometry, trace=None):
+        self.unique_id = geometry["unique_id"]
+        self._geometry = geometry
+        self._levels = {}
+        self._pulls = {}
+        self.on_inputs = lambda: None
+        self.faults = {}
+        self._trace = trace
+        self._lines = []
+        self.position = 0  # of the motor
+        self.plunger = 0  # of the pusher, behind the backlash
+        self.edges = 0
+        self.lost = 0
+        self.stop_pressed = False
+        self.step_pin = None
+        self.step_level = lambda: 0
+        self._way = 1
+
+    def release_pins(self):
+        """Reset: every pin is an input again; the driver's pull-up switches it off."""
+        self._levels = {}
+        self.on_inputs()
+
+    def reshape(self, geometry):
+        """Another configuration came into force: other pins, another mechanism."""
+        geometry["unique_id"] = self.unique_id
+        self._geometry = geometry
+        self.on_inputs()
+
+    # -- pins ---------------------------------------------------------------------------------
+
+    def drive(self, number, level):
+        self._levels[number] = level
+        if number == self._geometry["dir"]:
+            self._way = 1 if level == self._geometry["dir_infuse"] else -1
+
+    def pull(self, number, pull):
+        self._pulls[number] = 1 if pull == 1 else 0
+        self.on_inputs()
+
+    def level(self, number):
+        geometry = self._geometry
+        if number is None:
+            return 0
+        if number == self.step_pin:
+            return self.step_level()
+        if number == geometry["stop"]:
+            return 1 if self.stop_pressed or "open_wire" in self.faults else 0
+        if number == geometry["end_front"]:
+            return self._switch(self.plunger >= geometry["travel_front"], "front")
+        if number == geometry["end_back"]:
+            return self._switch(self.plunger <= geometry["travel_back"], "back")
+        return self._levels.get(number, self._pulls.get(number, 0))
+
+    def _switch(self, hit, which):
+        fault = self.faults.get("end_switch", False)
+        forced = fault is None or fault == which
+        return self._geometry["end_open"] if hit or forced else 1 - self._geometry["end_open"]
+
+    def inputs(self):
+        """Return the GPIO input register."""
+        value = 0
+        for name in ("stop", "end_front", "end_back"):
+            number = self._geometry[name]
+            if number is not None and self.level(number):
+                value |= 1 << number
+        return value
+
+    def enabled(self):
+        """True when the driver powers the motor."""
+        return self._levels.get(self._geometry["enable"]) == self._geometry["enable_active"]
+
+    # -- motion -------------------------------------------------------------------------------
+
+    def step_edge(self, now):
+        """A rising edge left the chip at ``now`` us. Return True when it reached the STEP wire."""
+        lost = self.faults.get("step_lost")
+        if lost:
+            # A broken contact: the edge is on neither the driver's input nor the witness's.
+            self.lost += 1
+            if lost == 1:
+                del self.faults["step_lost"]
+            else:
+                self.faults["step_lost"] = lost - 1
+            return False
+        self.edges += 1
+        if self.enabled():
+            way = self._way
+            self.position += way
+            if "stall" not in self.faults:
+                self._push(way)
+        if self._trace is not None:
+            lines = self._lines
+            lines.append("%d000 %d\n" % (now, self.position))
+            if len(lines) >= 512:
+                self.flush()
+        return True
+
+    def _push(self, way):
+        # The nut moves within the backlash before it pushes the plunger; at rest it touches in
+        # the infusing direction.
+        gap = self._geometry["backlash"]
+        plunger = self.plunger
+        if way > 0:
+            moved = self.position > plunger
+            if moved:
+                self.plunger = self.position
+        else:
+            moved = self.position + gap < plunger
+            if moved:
+                self.plunger = self.position + gap
+        if moved:
+            self._ends(plunger)
+
+    def _ends(self, before):
+        geometry = self._geometry
+        front, back = geometry["travel_front"], geometry["travel_back"]
+        if (before >= front) != (self.plunger >= front) or (before <= back) != (
+            self.plunger <= back
+        ):
+            self.on_inputs()
+
+    def flush(self):
+        """Write the trace so far."""
+        if self._trace is not None and self._lines:
+            self._trace.write("".join(self._lines))
+            self._trace.flush()
+        self._lines = []
+
+    # -- faults -------------------------------------------------------------------------------
+
+    def press_stop(self, pressed):
+        self.stop_pressed = pressed
+        self.on_inputs()
+
+    def fault(self, name, value):
+        """Switch a fault on; value is text or None."""
+        if name == "step_lost":
+            self.faults[name] = int(value or "20")
+        elif name == "end_switch":
+            if value not in (None, "front", "back"):
+                raise ValueError("end_switch takes front or back")
+            self.faults[name] = value
+        else:
+            self.faults[name] = value or True
+        self.on_inputs()
+
+    def clear(self, name):
+        self.faults.pop(name, None)
+        self.on_inputs()

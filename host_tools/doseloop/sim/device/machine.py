@@ -1,0 +1,126 @@
+"""`machine` for the simulated board: what the firmware's hal uses of it, no more.
+
+An attribute the firmware reads that is not here raises, which is the point.
+"""
+
+import binascii
+
+from kernel import Reset, it
+
+TIER = "simulated"
+PWRON_RESET = 1
+WDT_RESET = 3
+
+_state = {"cause": PWRON_RESET, "reason": 0}
+
+
+def set_cause(cause):
+    """Told by world.py before a boot: power, watchdog or reset."""
+    _state["cause"] = PWRON_RESET if cause == "power" else WDT_RESET
+    _state["reason"] = 1 if cause == "watchdog" else 2 if cause == "reset" else 0
+
+
+def reset_cause():
+    return _state["cause"]
+
+
+def unique_id():
+    return it.board.unique_id
+
+
+def reset():
+    raise Reset("reset")
+
+
+def idle():
+    it.wait(1000, None)
+
+
+def freq():
+    return 125_000_000
+
+
+class _Mem32:
+    """Registers by address; the ones this board has."""
+
+    def __getitem__(self, address):
+        if address == 0x40058008:
+            return _state["reason"]
+        return it.pioblock.read32(address)
+
+    def __setitem__(self, address, value):
+        if address == 0x4005B000 and value & (1 << 30):
+            it.watchdog_due = None
+            return
+        it.pioblock.write32(address, value)
+
+
+mem32 = _Mem32()
+
+
+class Pin:
+    IN = 0
+    OUT = 1
+    PULL_UP = 1
+    PULL_DOWN = 2
+
+    def __init__(self, number, mode=-1, pull=None, value=None):
+        self.number = number
+        if mode == Pin.OUT:
+            it.board.drive(number, value or 0)
+        elif mode == Pin.IN:
+            it.board.pull(number, pull)
+
+    def value(self, level=None):
+        if level is None:
+            return it.board.level(self.number)
+        it.board.drive(self.number, level)
+        return None
+
+
+class Timer:
+    PERIODIC = 1
+    ONE_SHOT = 0
+
+    def __init__(self, number, period=1, mode=PERIODIC, hard=False, callback=None):
+        if number != -1 or not hard or mode != Timer.PERIODIC:
+            raise ValueError("this board has hard periodic timers only")
+        self._period = period * 1000
+        self._from = it.now
+        self._callback = callback
+        self.alive = True
+        it.timer = self
+        it.pioblock.tick_wanted = True
+
+    def deinit(self):
+        self.alive = False
+        if it.timer is self:
+            it.timer = None
+
+    def next_after(self, now):
+        """Return the next instant of this timer's grid after ``now``."""
+        return self._from + ((now - self._from) // self._period + 1) * self._period
+
+    def fire(self):
+        """Call the callback as the alarm does: an exception that leaves it ends the timer."""
+        if "tick_dead" in it.board.faults:
+            self.alive = False
+            return
+        try:
+            if "isr_exception" in it.board.faults:
+                raise OSError("isr_exception")
+            self._callback(self)
+        except Exception as error:
+            self.alive = False
+            it.line.note("hard timer ended: %r" % error)
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        if timeout > 8388:
+            raise ValueError("timeout exceeds 8388")
+        it.watchdog_us = timeout * 1000
+        self.feed()
+
+    def feed(self):
+        it.watchdog_due = it.now + it.watchdog_us

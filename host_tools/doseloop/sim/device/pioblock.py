@@ -1,0 +1,263 @@
+"""PIO and DMA of the simulated board, as far as the step generator and the witness use them.
+
+A model exists for exactly two programs, known by their opcodes; tests/pio runs those opcodes in a
+PIO emulator and compares every edge. Registers that the firmware's tick reads are kept in arrays
+and brought up to date before each call of it (`sync_out`); what it wrote is taken in after.
+"""
+
+from array import array
+
+import engine
+from engine import (
+    E_BLOCK, E_EDGE, E_STARVED, G_CREAD, G_DEAD, G_EVENT, G_HIGH, G_LEFT, G_PULL, G_READ, G_REM,
+    G_WORDS, RING_MASK, play, prefetch,
+)  # fmt: skip
+
+PIO0 = 0x50200000
+DMA0 = 0x50000000
+SIO_IN = 0xD0000004
+_CTRL, _FLEVEL, _IRQ, _EXECCTRL, _ADDR = 0, 3, 12, 51, 53
+_AT_PULL, _IN_PASS, _LATCHED = 0, 3, 8
+_PULL_NOBLOCK = 0x8080
+_SET_PINS_0 = 0xE000
+
+# Opcodes with delays, checked by tests/pio against firmware/pump/hal.
+STEP_GENERATOR = (0x80A0, 0x622F, 0xA242, 0x00C7, 0x0042, 0x6901, 0xE000, 0xC000, 0x0008)
+EDGE_WITNESS = (0xE020, 0x2020, 0x20A0, 0x0044, 0xA0C1, 0x8000)
+
+
+class PioBlock:
+    """Both PIO blocks and the DMA. ``edge`` is called for every rising STEP edge made."""
+
+    def __init__(self, board):
+        self._board = board
+        board.on_inputs = self.inputs_changed
+        self.pio = array("I", [0] * 80)
+        self.sio = array("I", [0])
+        self._channels = []
+        self.reset()
+
+    def reset(self):
+        """As the chip leaves reset: nothing runs, pins are inputs."""
+        self._channels = []
+        self._windows = {}
+        for i in range(len(self.pio)):
+            self.pio[i] = 0
+        self.g = array("i", [0] * G_WORDS)
+        self.g[G_DEAD] = 1
+        self._ring = array("H", [0] * (RING_MASK + 1))
+        self._ctrl = array("i", [0] * 512)
+        self.running = False
+        self._latched = False
+        self._starved = True
+        self.tick_wanted = True
+        self._step_pin = None
+        self._stop_pin = None
+        self._witness_pin = None
+        self._witness_on = False
+        self._witness_word = None
+        self._count = 0
+        self.inputs_changed()
+
+    # -- state machines -----------------------------------------------------------------------
+
+    def remove_programs(self, block):
+        pass
+
+    def sm_init(self, number, program, freq, out_base, set_base, in_base, jmp_pin):
+        code = tuple(program.code)
+        if number == 0 and code == STEP_GENERATOR:
+            if freq != 5_000_000:
+                raise ValueError("no model of the step generator at %d Hz" % freq)
+            self._step_pin = out_base.number
+            self._stop_pin = jmp_pin.number
+            self._board.step_pin = self._step_pin
+            self._board.step_level = self._step_level
+            self.sm_active(0, 0)
+            self.sm_restart(0)
+        elif number == 4 and code == EDGE_WITNESS:
+            self._witness_pin = in_base.number
+            self._witness_on = False
+            self._count = 0
+        else:
+            raise ValueError("no model of PIO program %s: %r" % (program.name, code))
+
+    def sm_restart(self, number):
+        if number == 0:
+            self.g[G_REM] = 0
+            self.g[G_HIGH] = 0
+            self._latched = False
+            self.pio[_IRQ] = 0
+
+    def sm_active(self, number, on):
+        if number == 4:
+            self._witness_on = bool(on)
+            return
+        self.running = bool(on)
+        self.pio[_CTRL] = 1 if on else 0
+        if on:
+            self._starved = False
+            self.tick_wanted = True
+            self._check_stop()
+
+    def sm_exec(self, number, code):
+        if code == _SET_PINS_0:
+            self.g[G_HIGH] = 0
+        elif code == _PULL_NOBLOCK:
+            g = self.g
+            if g[G_PULL] != g[G_READ]:
+                g[G_PULL] = (g[G_PULL] + 1) & RING_MASK
+                prefetch(g, self._ctrl)
+        else:
+            raise ValueError("no model of exec 0x%04x" % code)
+
+    def _step_level(self):
+        return self.g[G_HIGH]
+
+    # -- DMA ----------------------------------------------------------------------------------
+
+    def dma_claim(self, channel):
+        self._channels.append(channel)
+        return len(self._channels) - 1
+
+    def dma_registers(self, number):
+        window = array("I", [0] * 16)
+        self._windows[DMA0 + 64 * number] = window
+        return window
+
+    def dma_active(self, channel, on):
+        setup = channel.setup
+        if not on:
+            if self._is_data(channel) or self._is_chain(channel):
+                self.g[G_LEFT] = 0
+                self.g[G_DEAD] = 1
+            return
+        if self._is_chain(channel):
+            data = self._channels[setup["write"] // 64 % 16]
+            self._ring = data.setup["read"]
+            self._ctrl = setup["read"]
+            g = self.g
+            for i in range(G_WORDS):
+                g[i] = 0
+            prefetch(g, self._ctrl)
+        elif setup["ctrl"].get("treq_sel") == 12:
+            self._witness_word = setup["write"]
+        else:
+            raise ValueError("no model of this DMA set-up: %r" % setup)
+
+    def _is_chain(self, channel):
+        return type(channel.setup.get("write")) is int
+
+    def _is_data(self, channel):
+        return channel.setup.get("ctrl", {}).get("treq_sel") == 0
+
+    # -- registers ----------------------------------------------------------------------------
+
+    def address_of(self, buffer):
+        for address, window in self._windows.items():
+            if window is buffer:
+                return address
+        return None
+
+    def window(self, address, size):
+        if address == PIO0:
+            return self.pio
+        if address == SIO_IN:
+            return self.sio
+        raise ValueError("no register window at 0x%08x" % address)
+
+    def read32(self, address):
+        self.sync_out()
+        if PIO0 <= address < PIO0 + 320:
+            return self.pio[(address - PIO0) // 4]
+        raise ValueError("no register at 0x%08x" % address)
+
+    def write32(self, address, value):
+        if address == PIO0 + 4 * _IRQ:
+            self.pio[_IRQ] &= ~value
+            return
+        raise ValueError("no register at 0x%08x" % address)
+
+    def sync_out(self):
+        """Show the firmware where generator and DMA stand."""
+        g = self.g
+        pio = self.pio
+        pio[_FLEVEL] = (g[G_READ] - g[G_PULL]) & RING_MASK
+        if self._latched:
+            pio[_ADDR] = _LATCHED
+        else:
+            pio[_ADDR] = _AT_PULL if g[G_REM] == 0 else _IN_PASS
+        data = self._windows.get(DMA0)
+        if data is not None:
+            data[0] = 0x20000000 + 2 * g[G_READ]
+            data[2] = g[G_LEFT]
+            self._windows[DMA0 + 64][0] = 0x20008000 + 4 * g[G_CREAD]
+
+    def sync_in(self):
+        """Take in what the tick wrote: it can switch the generator off."""
+        if self.running and not self.pio[_CTRL] & 1:
+            self.running = False
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def moving(self):
+        """True while words are being played."""
+        return self.running and not self._latched and not self._starved
+
+    def inputs_changed(self):
+        """A pin changed from outside: the tick may have something to do."""
+        self.sio[0] = self._board.inputs()
+        self.tick_wanted = True
+        if self.running:
+            self._check_stop()
+
+    def _check_stop(self):
+        if self._stop_pin is not None and self._board.level(self._stop_pin):
+            g = self.g
+            # Looked at on every pass: the word's step is not made. In a pulse, the pulse is
+            # completed, and the next word halts in its first pass.
+            if not g[G_HIGH] and g[G_REM]:
+                self._latch()
+
+    def _latch(self):
+        self._latched = True
+        self.pio[_IRQ] |= 1
+        self.tick_wanted = True
+
+    def advance(self, now, until):
+        """Play from ``now`` to ``until``; return the instant reached: earlier when a block was
+        taken or the queue ran dry, because then the tick has work."""
+        g = self.g
+        ring = self._ring
+        ctrl = self._ctrl
+        while now < until:
+            if not self.running or self._latched or self._starved:
+                return until
+            now += play(g, ring, ctrl, until - now)
+            event = g[G_EVENT]
+            if event & E_EDGE:
+                self._edge(now)
+                if self.tick_wanted:
+                    return now
+            if event & E_STARVED:
+                self._starved = True
+                self.tick_wanted = True
+                return now
+            if event & E_BLOCK:
+                self.tick_wanted = True
+                return now
+        return now
+
+    def _edge(self, now):
+        board = self._board
+        if board.step_edge(now) and self._witness_on:
+            self._count += 1
+            word = self._witness_word
+            if word is not None:
+                n = -self._count & 0xFFFFFFFF
+                word[0] = n & 255
+                word[1] = n >> 8 & 255
+                word[2] = n >> 16 & 255
+                word[3] = n >> 24
+        if self._board.level(self._stop_pin):
+            self._latch()

@@ -1,0 +1,275 @@
+"""Starts the pump's firmware on a simulated board. Run by the unix port of MicroPython:
+
+    DOSELOOP_WORLD='<json>' micropython world.py
+
+Sets up the physical model, puts this folder's `machine`, `rp2`, `time` and `select` in front of
+the unix port's, mounts a littlefs flash, and runs the firmware again after each reset. The JSON
+and the control lines are described in host_tools/doseloop/sim/world.py.
+"""
+
+import sys
+
+_HERE = sys.argv[0].rsplit("/", 1)[0]
+sys.path[:] = []  # the real modules first
+import json  # noqa: E402
+import os  # noqa: E402
+import select as real_select  # noqa: E402
+import time as real_time  # noqa: E402
+
+import vfs  # noqa: E402
+from binascii import unhexlify  # noqa: E402
+
+_HOST = "/host"
+
+
+class Flash:
+    """The file system's blocks: 352 of 4 KiB, as the stock image has them, in a file or in RAM."""
+
+    BLOCK = 4096
+    BLOCKS = 352
+
+    def __init__(self, path):
+        self._data = None
+        self.fresh = False
+        self.failing = False
+        if path is None:
+            self._data = bytearray(self.BLOCK * self.BLOCKS)
+            self.fresh = True
+            return
+        name = path + "/flash.bin"
+        try:
+            self._file = open(name, "r+b")
+        except OSError:
+            with open(name, "wb") as file:
+                file.write(bytes(self.BLOCK * self.BLOCKS))
+            self._file = open(name, "r+b")
+            self.fresh = True
+
+    def readblocks(self, block, buffer, offset=0):
+        at = block * self.BLOCK + offset
+        if self._data is not None:
+            buffer[:] = self._data[at : at + len(buffer)]
+        else:
+            self._file.seek(at)
+            self._file.readinto(buffer)
+
+    def writeblocks(self, block, buffer, offset=0):
+        if self.failing:
+            return -5
+        at = block * self.BLOCK + offset
+        if self._data is not None:
+            self._data[at : at + len(buffer)] = buffer
+        else:
+            self._file.seek(at)
+            self._file.write(buffer)
+            self._file.flush()
+
+    def ioctl(self, op, argument):
+        if op == 4:
+            return self.BLOCKS
+        if op == 5:
+            return self.BLOCK
+        return 0
+
+
+def _mount(flash):
+    if flash.fresh:
+        vfs.VfsLfs2.mkfs(flash)
+    vfs.umount("/")
+    vfs.mount(vfs.VfsPosix("/"), _HOST)
+    vfs.mount(vfs.VfsLfs2(flash), "/")
+
+
+def _geometry(text):
+    """Return the board model's geometry for a sealed configuration, or an empty bench."""
+    bench = {"unique_id": bytes(8), "dir": None, "dir_infuse": 1, "stop": None, "end_front": None,
+             "end_back": None, "end_open": 1, "enable": None, "enable_active": 0,
+             "backlash": 0, "travel_front": 1 << 60, "travel_back": -(1 << 60)}  # fmt: skip
+    if text:
+        config = json.loads(text.split("\n")[1])
+        board, pins = config["board"], config["board"]["pins"]
+        for name in ("dir", "stop", "end_front", "end_back", "enable"):
+            bench[name] = pins.get(name)
+        for name in ("dir_infuse", "end_open", "enable_active"):
+            bench[name] = board[name]
+        bench["backlash"] = config["motion"]["backlash_steps"]
+        # The switches stand a fifth of the stroke beyond what a full syringe can travel.
+        travel = config["syringe"]["stroke_steps"] * 6 // 5
+        bench["travel_front"], bench["travel_back"] = travel, -travel
+    return bench
+
+
+def _read(name):
+    try:
+        with open(name) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+class World:
+    """Kernel, board, flash and line of one simulated pump."""
+
+    def __init__(self, options):
+        trace = open(options["trace"], "w") if options.get("trace") else None
+        stdin, control_in = open(0, "rb"), open(3, "rb")
+        control_out, err = open(4, "wb"), open(2, "w")
+        self.flash = Flash(options.get("state"))
+        _mount(self.flash)
+        sys.path[:] = [_HOST + _HERE, _HOST + options["firmware"]]
+        import addresses
+        import kernel
+        from board import Board
+        from line import Line
+        from pioblock import PioBlock
+
+        sys.modules["uctypes"] = addresses
+        self.kernel = kernel.it
+        self.reset_type = kernel.Reset
+        self._addresses = addresses
+        text = options.get("config") or _read("/config.sealed")
+        geometry = _geometry(text)
+        geometry["unique_id"] = unhexlify(options.get("serial") or "0000000000000001")
+        self.board = Board(geometry, trace)
+        self.line = Line(real_select, real_time.ticks_us, json, stdin, control_in, control_out,
+                         {"fault": self._fault, "clear": self._clear, "press": self._press,
+                          "power": self._power, "status": self._status, "quit": self._quit}, err)  # fmt: skip
+        self._err = err
+        self.line.attached = bool(options.get("attached"))
+        it = self.kernel
+        it.board, it.line = self.board, self.line
+        it.pioblock = PioBlock(self.board)
+        it.speed = None if options.get("speed", "max") == "max" else options["speed"]
+        it.held = bool(options.get("hold"))
+        it.dense = bool(options.get("dense"))
+        self.line.rebase(it)
+        for fault in options.get("faults") or ():
+            it.at(fault["at_ns"] // 1000, _later(self._inject, fault["name"], fault.get("value")))
+        self._config = options.get("config")
+
+    def run(self):
+        """Boot the firmware, again after each reset, until the launcher ends it."""
+        cause = "power"
+        while True:
+            try:
+                self._boot(cause)
+                cause = "reset"  # it left its main loop for a REPL that this board has not
+                self.line.note("maintenance: no REPL on the simulated board; it resets")
+            except self.reset_type as reset:
+                cause = reset.cause
+            except (SystemExit, KeyboardInterrupt):
+                break
+            except Exception as error:  # on a board: a traceback at the REPL
+                sys.print_exception(error, self._err)
+                self.board.flush()
+                sys.exit(1)
+        self.board.flush()
+
+    def _boot(self, cause):
+        it = self.kernel
+        for name in list(sys.modules):
+            if name == "pump" or name.startswith("pump."):
+                del sys.modules[name]
+        it.timer = None
+        it.watchdog_due = None
+        it.wakes = []
+        it.boot_at = it.now
+        it.pioblock.reset()
+        self.board.release_pins()
+        self.board.faults.pop("main_hang", None)
+        self.board.faults.pop("tick_dead", None)
+        self.board.faults.pop("isr_exception", None)
+        self._addresses.forget()
+        import machine
+
+        machine.set_cause(cause)
+        self._configure()
+        from pump import events
+
+        record = events.Events.add
+
+        def add(log, e, **fields):
+            event = record(log, e, **fields)
+            if e == "config":
+                self.board.reshape(_geometry(_read("/config.sealed")))
+            self.line.saw(it, e)
+            return event
+
+        events.Events.add = add
+        from pump.app import main
+
+        main()
+
+    def _configure(self):
+        """Store the configuration given on the command line, as `config push` would."""
+        text, self._config = self._config, None
+        if text is not None and text != _read("/config.sealed"):
+            from pump import config
+            from pump.hal import storage
+
+            config.Store(storage).save(text)
+
+    # -- control ------------------------------------------------------------------------------
+
+    def _inject(self, name, value):
+        if name == "power_cut":
+            raise self.reset_type("power")
+        if name == "host_deaf":
+            self.line.deaf_room = 256
+        elif name == "main_hang":
+            self.board.fault(name, None)
+            self.kernel.hang()
+        elif name == "flash_fail":
+            self.flash.failing = True
+        elif name in ("tick_dead", "isr_exception", "step_lost", "end_switch", "open_wire", "stall"):
+            self.board.fault(name, value)
+        else:
+            raise ValueError("no model of fault " + name)
+
+    def _fault(self, kernel, message):
+        name, value = message["name"], message.get("value")
+        if name in ("power_cut", "main_hang"):
+            kernel.at(kernel.now, _later(self._inject, name, value))
+        else:
+            self._inject(name, value)
+        return {}, None
+
+    def _clear(self, kernel, message):
+        name = message["name"]
+        if name == "host_deaf":
+            self.line.deaf_room = None
+        elif name == "flash_fail":
+            self.flash.failing = False
+        else:
+            self.board.clear(name)
+        return {}, None
+
+    def _press(self, kernel, message):
+        if message["what"] != "stop":
+            raise ValueError("no such input in this release: " + message["what"])
+        self.board.press_stop(True)
+        kernel.at(kernel.now + 500_000, _later(self.board.press_stop, False))
+        return {}, None
+
+    def _power(self, kernel, message):
+        return {}, self.reset_type("power")
+
+    def _quit(self, kernel, message):
+        self.board.flush()
+        return {}, SystemExit(0)
+
+    def _status(self, kernel, message):
+        self.board.flush()
+        board = self.board
+        return {
+            "now_ns": kernel.now * 1000, "held": kernel.held, "moving": kernel.pioblock.moving(),
+            "position": board.position, "plunger": board.plunger, "edges": board.edges,
+            "lost": board.lost, "faults": sorted(board.faults), "enabled": board.enabled(),
+        }, None  # fmt: skip
+
+
+def _later(function, *args):
+    return lambda: function(*args)
+
+
+World(json.loads(os.getenv("DOSELOOP_WORLD"))).run()
