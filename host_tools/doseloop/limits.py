@@ -1,0 +1,126 @@
+"""May this order run on this board with this syringe? The host's check before the device's.
+
+Never clips: what is beyond a limit is `Refused`, with the nearest allowed value. An order
+larger than the fill is allowed: the pump stops at empty and asks for a new syringe.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from doseloop import quantities
+from doseloop.errors import Refused
+from doseloop.order import Order, Step
+
+HOUR_MS = 3_600_000
+
+
+def step_rate(step: Step) -> Fraction:
+    """Return the rate of a moving step in aL/h, exact, whichever two quantities it gives."""
+    if step.rate_al_per_h is not None:
+        return Fraction(step.rate_al_per_h)
+    assert step.volume_al is not None and step.duration_ms is not None
+    return Fraction(step.volume_al * HOUR_MS, step.duration_ms)
+
+
+def step_volume(step: Step) -> Fraction:
+    """Return the volume of a step in aL, exact; a pause has none."""
+    if step.mode == "pause":
+        return Fraction(0)
+    if step.volume_al is not None:
+        return Fraction(step.volume_al)
+    assert step.rate_al_per_h is not None and step.duration_ms is not None
+    return Fraction(step.rate_al_per_h * step.duration_ms, HOUR_MS)
+
+
+def total_volume(order: Order) -> Fraction:
+    """Return the volume infused by all steps in aL, exact; withdrawn volume not counted off."""
+    steps = [step for step in order.steps if step.mode == "infuse"]
+    return sum((step_volume(step) for step in steps), Fraction(0))
+
+
+def check_order(order: Order, config: dict[str, Any]) -> None:
+    """Raise `Refused` if `order` does not fit the compiled `config` (`Compiled.data`).
+
+    E_SYRINGE: another syringe; E_VOLUME: fill or withdrawal beyond the
+    plunger, or less than one microstep;
+    E_RATE_HIGH, E_RATE_LOW: a rate the mechanism can't make.
+    """
+    syringe = config["syringe"]
+    if order.syringe is not None and order.syringe != syringe["model"]:
+        raise Refused(
+            f"the order is for {order.syringe}, the pump is set up for {syringe['model']}",
+            code="E_SYRINGE",
+            next=f"doseloop config push --board {config['board']['name']} "
+            f"--syringe {order.syringe}",
+        )
+    if order.fill_al is not None and order.fill_al > syringe["capacity_al"]:
+        capacity = quantities.show(syringe["capacity_al"], "volume")
+        raise Refused(
+            f"a fill of {quantities.show(order.fill_al, 'volume')} is more than "
+            f"a {syringe['model']} holds",
+            code="E_VOLUME",
+            limit=capacity,
+            nearest=capacity,
+            next="lower the fill or take a larger syringe",
+        )
+    for nth, step in enumerate(order.steps, 1):
+        if step.mode != "pause":
+            _check_step(f"step {nth}", step, config)
+    _check_travel(order, syringe["capacity_al"])
+    if order.kvo_al_per_h is not None:
+        _check_rate("after: kvo", Fraction(order.kvo_al_per_h), config["limits"])
+
+
+def _check_travel(order: Order, capacity_al: int) -> None:
+    """Refuse a withdrawal that the plunger has no room for."""
+    # Unknown fill: the syringe may be empty, so a withdrawal has at most its whole capacity.
+    level = Fraction(order.fill_al or 0)
+    for nth, step in enumerate(order.steps, 1):
+        volume = step_volume(step)
+        if step.mode == "withdraw" and level + volume > capacity_al:
+            room = quantities.show(int(capacity_al - level), "volume")
+            raise Refused(
+                f"step {nth}: withdrawing {quantities.show(int(volume), 'volume')} goes beyond "
+                "the plunger's travel",
+                code="E_VOLUME",
+                limit=room,
+                nearest=room,
+                next="withdraw less, or take a larger syringe",
+            )
+        level += volume if step.mode == "withdraw" else -volume
+        # Below empty a syringe was changed in between; how full it is, is not known here.
+        level = max(level, Fraction(0))
+
+
+def _check_step(where: str, step: Step, config: dict[str, Any]) -> None:
+    _check_rate(where, step_rate(step), config["limits"])
+    al_per_step = config["motion"]["al_per_step"]
+    if step_volume(step) < al_per_step:
+        least = quantities.show(al_per_step, "volume")
+        raise Refused(
+            f"{where}: less than one microstep",
+            code="E_VOLUME",
+            limit=least,
+            nearest=least,
+            next="ask for more volume or take a smaller syringe",
+        )
+
+
+def _check_rate(where: str, rate: Fraction, limits: dict[str, Any]) -> None:
+    # Whole aL/h are enough to say which rate it was; the comparison itself is exact.
+    shown = quantities.show(int(rate), "rate")
+    for name, code, beyond, word in (
+        ("rate_max_al_per_h", "E_RATE_HIGH", rate > limits["rate_max_al_per_h"], "fastest"),
+        ("rate_min_al_per_h", "E_RATE_LOW", rate < limits["rate_min_al_per_h"], "slowest"),
+    ):
+        if beyond:
+            limit = quantities.show(limits[name], "rate")
+            raise Refused(
+                f"{where}: {shown} is beyond the {word} rate of this board and syringe",
+                code=code,
+                limit=limit,
+                nearest=limit,
+                next="change the rate, or take another syringe",
+            )

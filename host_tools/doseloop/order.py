@@ -1,0 +1,242 @@
+"""Order files: what to deliver, step by step (TOML, schema 1), and their compiled form.
+
+Strict: an unknown key, a missing unit or a third quantity is a `FileError` that names file,
+line, key and remedy. What board and syringe allow is a different question: `limits.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from doseloop import quantities, resources
+from doseloop.errors import UsageError
+from doseloop.strict import Field, Fields, Key, TomlFile, json_schema
+
+KIND = "order"
+SCHEMA = 1
+CODE = "E_ORDER"
+MAX_STEPS = 50
+MAX_NAME = 64  # what the pump keeps of a name; longer would be cut there
+
+MODES = ("infuse", "withdraw", "pause")
+LATER_MODES = ("bolus", "ramp", "intermittent", "pca")
+
+_TOP: Fields = {
+    "schema": Field("int", "schema = 1", least=1, most=1),
+    "name": Field("text", f"what it is, at most {MAX_NAME} characters"),
+    "source": Field("text", "where the rates come from", required=False),
+    "on_link_loss": Field("text", '"continue" (default) or "stop:60 s"', required=False),
+    "syringe": Field("table", "[syringe]: model and fill", required=False),
+    "drug": Field("table", "[drug]: for the record", required=False),
+    "step": Field("tables", f"[[step]], 1 … {MAX_STEPS}"),
+    "after": Field("table", "[after]: what follows the last step", required=False),
+}
+_SYRINGE: Fields = {
+    "model": Field("text", "a model of the syringe library"),
+    "fill": Field("volume", 'volume in it at the start, e.g. "40 mL"', required=False),
+}
+_DRUG: Fields = {
+    "name": Field("text", "name of the drug"),
+    "concentration": Field("concentration", 'e.g. "100 mg/mL"', required=False),
+    "weight": Field("weight", 'of the patient, e.g. "10 kg"', required=False),
+}
+_STEP: Fields = {
+    "mode": Field("word", "infuse, withdraw or pause", words=MODES),
+    "rate": Field("rate", 'e.g. "5 mL/h"', required=False),
+    "volume": Field("volume", 'e.g. "10 mL"', required=False),
+    "duration": Field("duration", 'e.g. "30 min"', required=False),
+}
+_AFTER: Fields = {"kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"')}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: two of rate (aL/h), volume (aL), duration (ms); a pause has a duration."""
+
+    mode: str
+    rate_al_per_h: int | None
+    volume_al: int | None
+    duration_ms: int | None
+
+    def compiled(self) -> dict[str, Any]:
+        """Return the step as the pump reads it: absent quantities are left out."""
+        values = {
+            "mode": self.mode,
+            "rate_al_per_h": self.rate_al_per_h,
+            "volume_al": self.volume_al,
+            "duration_ms": self.duration_ms,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Drug:
+    """What is infused; concentration in pg/mL, weight in g. Kept for the record."""
+
+    name: str
+    concentration_pg_per_ml: int | None
+    weight_g: int | None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A checked order. `stop_ms` is None when the pump goes on without its host."""
+
+    name: str
+    source: str | None
+    stop_ms: int | None
+    syringe: str | None
+    fill_al: int | None
+    drug: Drug | None
+    steps: tuple[Step, ...]
+    kvo_al_per_h: int | None
+
+    def compiled(self) -> dict[str, Any]:
+        """Return the order as the pump reads it."""
+        name = self.name
+        if self.drug and self.drug.name.lower() not in name.lower():
+            name = f"{name} [{self.drug.name}]"
+        return {
+            "schema": SCHEMA,
+            "name": name,
+            "syringe": self.syringe,
+            "fill_al": self.fill_al,
+            "on_link_loss": "continue" if self.stop_ms is None else {"stop_ms": self.stop_ms},
+            "steps": [step.compiled() for step in self.steps],
+            "kvo_al_per_h": self.kvo_al_per_h,
+        }
+
+    @property
+    def text(self) -> str:
+        """The compiled order as JSON text: ASCII, keys sorted, no spaces."""
+        return json.dumps(self.compiled(), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def sealed(self) -> str:
+        """The text with kind, version and CRC, as the pump takes it."""
+        return str(resources.firmware_module("sealed").seal(KIND, SCHEMA, self.text))
+
+
+def load_order(path: Path) -> Order:
+    """Return the checked order in `path`. Raises `FileError`."""
+    file = TomlFile(path, CODE)
+    top = file.table((), file.data, _TOP)
+    drug = _drug(file, top["drug"])
+    extra = len(drug.name) + 3 if drug else 0
+    if len(top["name"]) + extra > MAX_NAME:
+        file.fail(("name",), f"longer than {MAX_NAME} characters with the drug", next="shorten it")
+    raw_steps = cast("list[Any]", top["step"])
+    if len(raw_steps) > MAX_STEPS:
+        file.fail(
+            ("step", MAX_STEPS),
+            f"{len(raw_steps)} steps, but an order has at most {MAX_STEPS}",
+            next="join steps or run two orders",
+        )
+    syringe: dict[str, Any] = {"model": None, "fill": None}
+    if top["syringe"] is not None:
+        syringe = file.table(("syringe",), top["syringe"], _SYRINGE)
+    kvo: int | None = None
+    if top["after"] is not None:
+        kvo = file.table(("after",), top["after"], _AFTER)["kvo"]
+    return Order(
+        name=top["name"],
+        source=top["source"],
+        stop_ms=_stop_ms(file, top["on_link_loss"]),
+        syringe=syringe["model"],
+        fill_al=syringe["fill"],
+        drug=drug,
+        steps=tuple(_step(file, ("step", nth), raw) for nth, raw in enumerate(raw_steps)),
+        kvo_al_per_h=kvo,
+    )
+
+
+def _drug(file: TomlFile, raw: object) -> Drug | None:
+    if raw is None:
+        return None
+    drug = file.table(("drug",), raw, _DRUG)
+    return Drug(drug["name"], drug["concentration"], drug["weight"])
+
+
+def _stop_ms(file: TomlFile, text: str | None) -> int | None:
+    if text is None or text == "continue":
+        return None
+    word, _, quantity = text.partition(":")
+    remedy = 'write "continue" or "stop:60 s"'
+    if word != "stop":
+        file.fail(("on_link_loss",), f"'{text}' is neither", next=remedy)
+    try:
+        stop_ms = quantities.parse(quantity, "duration")
+    except UsageError as error:
+        file.fail(("on_link_loss",), error.message, code=error.code, next=remedy)
+    if stop_ms == 0:
+        file.fail(("on_link_loss",), "must be more than zero", code="E_NUMBER", next=remedy)
+    return stop_ms
+
+
+def _mode(raw: object) -> object:
+    return cast("dict[str, Any]", raw).get("mode") if isinstance(raw, dict) else None
+
+
+def _step(file: TomlFile, key: Key, raw: object) -> Step:
+    # Before the keys: the modes to come have keys of their own.
+    mode = _mode(raw)
+    if mode in LATER_MODES:
+        file.fail(
+            (*key, "mode"),
+            f"'{mode}' is not in this release",
+            code="E_MODE",
+            next=f"use {', '.join(MODES)}",
+        )
+    step = file.table(key, raw, _STEP)
+    given = [name for name in ("rate", "volume", "duration") if step[name] is not None]
+    if step["mode"] == "pause":
+        if given != ["duration"]:
+            file.fail(key, "a pause has a duration and nothing else", next='duration = "10 min"')
+    elif len(given) != 2:
+        file.fail(
+            key,
+            f"exactly two of rate, volume, duration; here: {', '.join(given) or 'none'}",
+            next="remove one" if len(given) == 3 else "add what is missing",
+        )
+    return Step(step["mode"], step["rate"], step["volume"], step["duration"])
+
+
+def order_json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of order files, made from the tables this module reads by."""
+    step = json_schema(_STEP, {})
+    quantities_of = {
+        "rate and volume": ("rate", "volume"),
+        "rate and duration": ("rate", "duration"),
+        "volume and duration": ("volume", "duration"),
+    }
+    step["oneOf"] = [
+        {
+            "title": title,
+            "properties": {"mode": {"enum": ["infuse", "withdraw"]}},
+            "required": list(names),
+            "not": {"required": [({"rate", "volume", "duration"} - set(names)).pop()]},
+        }
+        for title, names in quantities_of.items()
+    ] + [
+        {
+            "title": "pause",
+            "properties": {"mode": {"const": "pause"}},
+            "required": ["duration"],
+            "not": {"anyOf": [{"required": ["rate"]}, {"required": ["volume"]}]},
+        }
+    ]
+    nested = {
+        "syringe": json_schema(_SYRINGE, {}),
+        "drug": json_schema(_DRUG, {}),
+        "step": {"type": "array", "minItems": 1, "maxItems": MAX_STEPS, "items": step},
+        "after": json_schema(_AFTER, {}),
+    }
+    schema = json_schema(_TOP, nested)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Doseloop order, schema 1",
+        **schema,
+    }

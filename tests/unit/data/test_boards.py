@@ -1,0 +1,109 @@
+"""Board files: those we ship load; a wrong one is refused by file, key and remedy."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from doseloop import boards, resources
+from doseloop.errors import FileError, UsageError
+
+REFERENCE = resources.boards_root() / "pico_tmc2209.toml"
+
+
+@pytest.mark.parametrize("name", boards.board_names())
+def test_every_board_loads(name):
+    board = boards.find_board(name)
+    assert board.name == name
+    assert {"step", "dir", "witness", "stop"} <= {pin.signal for pin in board.pins}
+
+
+def test_reference_board_by_hand():
+    board = boards.find_board("pico_tmc2209")
+    # 2 mm / (200 · 32) = 312.5 nm; 20 um / 312.5 nm = 64
+    assert board.microstep_nm * 2 == 625
+    assert board.backlash_steps == 64
+    assert [board.gpio(name) for name in ("step", "dir", "enable", "witness")] == [2, 3, 4, 5]
+    assert [board.gpio(name) for name in ("stop", "end_front", "end_back")] == [6, 7, 8]
+
+
+def test_published_pins_of_the_skr_pico():
+    # Z axis of Klipper's generic-bigtreetech-skr-pico-v1.0.cfg
+    board = boards.find_board("skr_pico")
+    assert [board.gpio(name) for name in ("step", "dir", "enable")] == [19, 28, 2]
+    assert [board.gpio(name) for name in ("end_front", "end_back", "stop")] == [4, 3, 25]
+
+
+def test_a_file_is_found_by_its_path():
+    assert boards.find_board(str(REFERENCE)).name == "pico_tmc2209"
+    with pytest.raises(UsageError, match="known: pico_a4988, pico_tmc2209, skr_pico"):
+        boards.find_board("pico")
+
+
+# (what is replaced, by what, what the message must hold)
+WRONG = [
+    ("microsteps = 32", "microstep = 32", "unknown key; known: model, microsteps"),
+    ("microsteps = 32\n", "", "driver, microsteps: missing"),
+    ("microsteps = 32", "microsteps = 24", "can't be strapped to 24 microsteps"),
+    ("microsteps = 32", "microsteps = true", "must be a whole number"),
+    ("microsteps = 32", 'microsteps = "32"', "must be a whole number"),
+    ('lead = "2 mm"', 'lead = "2"', "unit missing; use nm um mm cm m"),
+    ('lead = "2 mm"', "lead = 2", "write a text with a unit"),
+    ('lead = "2 mm"', 'lead = "0 mm"', "must be more than zero"),
+    ('lead = "2 mm"', 'lead = "2 ml"', "unknown length unit 'ml'"),
+    ('gear = "1:1"', 'gear = "0:1"', "is not a ratio"),
+    ('pull_in = "1000 Hz"', 'pull_in = "30000 Hz"', "30000 Hz is above max_rate (20000 Hz)"),
+    ('take_up = "500 Hz"', 'take_up = "2000 Hz"', "2000 Hz is above pull_in (1000 Hz)"),
+    ('acceleration = "20000 Hz/s"', 'acceleration = "0 Hz/s"', "it would never be reached"),
+    ('max_rate = "20000 Hz"', 'max_rate = "600 kHz"', "more than the step generator makes"),
+    ('step_high = "100 ns"', 'step_high = "50 ns"', "shorter than a tmc2209 can see"),
+    ('step_high = "100 ns"', 'step_high = "2.5 us"', "too short for this driver"),
+    ('model = "tmc2209"', 'model = "tmc9"', "is not one of tmc2209, a4988"),
+    ("gpio = 5", "gpio = 2", "GPIO 2 is used twice: pins, step"),
+    ("gpio = 5", "gpio = 25", "a pico has no GPIO 25 to wire"),
+    ("gpio = 5", "gpio = 31", "must be a whole number, 0 … 29"),
+    ("gpio = 5", 'gpio = "GP5"', "must be a whole number, 0 … 29"),
+    ("[pins.witness]", "[pins.wittness]", "pins, wittness: unknown key"),
+    ("[alarms]", "[reserved]\ngpio2 = 'LED'\n\n[alarms]", "used twice: reserved: LED"),
+    ("[alarms]", "[reserved]\ngpio99 = 'LED'\n\n[alarms]", "must read like gpio8"),
+    ('name = "pico_tmc2209"', 'name = "pico"', "'pico' in a file called pico_tmc2209.toml"),
+    ("schema = 1", "schema = 2", "must be a whole number, 1 … 1"),
+    ('title = "R', "title = R", "not TOML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG)
+def test_what_is_wrong_is_named_with_its_file_and_line(tmp_path, old, new, message):
+    text = REFERENCE.read_text()
+    assert text.count(old) >= 1
+    path = tmp_path / REFERENCE.name
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(FileError) as caught:
+        boards.load_board(path)
+    error = caught.value
+    assert message in error.message
+    assert error.message.startswith(str(path))
+    assert error.code.startswith("E_")
+    assert error.exit_code == 2
+
+
+def test_the_line_and_the_remedy_are_given(tmp_path):
+    path = tmp_path / REFERENCE.name
+    path.write_text(REFERENCE.read_text().replace("microsteps = 32", "microstep = 32"))
+    with pytest.raises(FileError) as caught:
+        boards.load_board(path)
+    number = 1 + path.read_text().splitlines().index("microstep = 32")
+    assert caught.value.message.startswith(f"{path}:{number}: driver, microstep: ")
+    assert caught.value.next == "did you mean 'microsteps'?"
+
+
+def test_a_missing_optional_wire_is_none(tmp_path):
+    text = re.sub(r"\[pins.end_back\]\n(.+\n)+", "", REFERENCE.read_text())
+    path = tmp_path / REFERENCE.name
+    path.write_text(text)
+    assert boards.load_board(path).gpio("end_back") is None
+
+
+def test_a_missing_file_is_a_file_error():
+    with pytest.raises(FileError, match="no such file"):
+        boards.load_board(Path("no_such_board.toml"))

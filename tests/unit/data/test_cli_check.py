@@ -1,0 +1,73 @@
+"""`doseloop check`: exit codes and what is said where."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from doseloop.cli.main import call
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+BOARDS = EXAMPLES.parent / "boards"
+GOOD = str(EXAMPLES / "immunoglobulin.toml")
+
+
+@pytest.fixture
+def broken(tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_text(Path(GOOD).read_text().replace('rate = "5 mL/h"', 'rate = "5"'))
+    return str(path)
+
+
+def test_many_good_files(capsys):
+    files = [str(path) for path in [*EXAMPLES.glob("*.toml"), *BOARDS.glob("*.toml")]]
+    assert call(["check", *files]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == len(files)
+    assert said.err == ""
+
+
+def test_one_bad_file_is_named_and_the_rest_still_checked(capsys, broken):
+    assert call(["check", broken, GOOD]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith(f"ok {GOOD}")
+    assert f"{broken}:" in said.err
+    assert "E_UNIT" in said.err
+
+
+def test_limits_only_with_a_board(capsys, tmp_path):
+    path = tmp_path / "fast.toml"
+    path.write_text(Path(GOOD).read_text().replace('rate = "5 mL/h"', 'rate = "13 L/h"'))
+    assert call(["check", str(path)]) == 0
+    assert call(["check", "--board", "pico_tmc2209", str(path)]) == 5
+    assert "nearest allowed: 12494.217852216 mL/h" in capsys.readouterr().err
+
+
+def test_invalid_outweighs_refused(tmp_path, broken):
+    path = tmp_path / "fast.toml"
+    path.write_text(Path(GOOD).read_text().replace('rate = "5 mL/h"', 'rate = "13 L/h"'))
+    assert call(["check", "--board", "pico_tmc2209", str(path), broken]) == 2
+
+
+def test_json(capsys, broken):
+    assert call(["check", "--json", GOOD, broken]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["error"]["code"] == "E_UNIT"
+    assert [file["ok"] for file in answer["files"]] == [True, False]
+
+
+@pytest.mark.parametrize("arguments", [[], ["no_such_file.toml"]])
+def test_nothing_to_check(arguments):
+    assert call(["check", *arguments]) == 2
+
+
+def test_unknown_syringe(tmp_path, capsys):
+    path = tmp_path / "order.toml"
+    path.write_text(Path(GOOD).read_text().replace("bd-plastipak-50", "bd-plastipak-55"))
+    assert call(["check", str(path)]) == 2
+    assert "bd-plastipak-50" in capsys.readouterr().err
+
+
+def test_schema(capsys):
+    assert call(["check", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Doseloop order, schema 1"

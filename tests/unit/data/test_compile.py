@@ -1,0 +1,111 @@
+"""Compiling board and syringe: a case by hand, an oracle in fractions, the shared vectors."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doseloop import resources
+from doseloop.boards import board_names, find_board
+from doseloop.config import compile_config
+from doseloop.errors import UsageError
+from doseloop.syringes import find_syringe, load_syringes
+
+sealed = resources.firmware_module("sealed")
+BOARD = find_board("pico_tmc2209")
+SYRINGE = find_syringe("bd-plastipak-50")
+
+
+def test_by_hand():
+    # pi/4 · (26.59 mm)² = 0.785398163397448 25 · 707.0281 mm² = 555.298 571 20… mm²
+    # · 0.0003125 mm = 0.173 530 803 50… mm³ a microstep; 1 mm³ = 10^12 aL
+    data = compile_config(BOARD, SYRINGE).data
+    assert data["motion"]["al_per_step"] == 173_530_803_503
+    # 50 mL = 50 · 10^15 aL
+    assert data["syringe"]["stroke_steps"] == 50 * 10**15 // 173_530_803_503 == 288_133
+    # 20000 steps/s · 3600 s
+    assert data["limits"]["rate_max_al_per_h"] == 173_530_803_503 * 72_000_000
+
+
+def test_the_shape_the_device_expects():
+    compiled = compile_config(BOARD, SYRINGE)
+    assert list(compiled.data) == ["schema", "board", "motion", "syringe", "limits", "alarms"]
+    assert compiled.data["board"]["pins"] == {
+        "step": 2, "dir": 3, "enable": 4, "witness": 5, "stop": 6, "end_front": 7, "end_back": 8,
+    }  # fmt: skip
+    assert compiled.data["board"]["witness_bridge"] == "step pin jumpered to witness pin"
+    assert compiled.data["alarms"] == {"near_empty_ms": 600_000}
+    assert compiled.text.isascii()
+    assert ": " not in compiled.text.replace("step pin jumpered", "")
+    assert sealed.unseal("config", 1, compiled.sealed) == compiled.text
+    assert json.loads(compiled.text) == compiled.data
+
+
+@pytest.mark.parametrize("board", board_names())
+@pytest.mark.parametrize("model", load_syringes())
+def test_every_board_with_every_syringe(board, model):
+    _agrees_with_the_oracle(find_board(board), find_syringe(model))
+    compiled = compile_config(find_board(board), find_syringe(model))
+    assert resources.firmware_module("config").check(compiled.sealed) == compiled.data
+
+
+@given(
+    diameter=st.integers(10**5, 60 * 10**6),
+    lead=st.integers(10**5, 10**7),
+    capacity=st.integers(10**13, 10**17),
+    gear=st.fractions(Fraction(1, 20), 100, max_denominator=50),
+    max_hz=st.integers(1000, 100_000),
+)
+def test_any_mechanism(diameter, lead, capacity, gear, max_hz):
+    board = replace(BOARD, lead_nm=lead, gear=gear, max_hz=max_hz)
+    syringe = replace(SYRINGE, diameter_nm=diameter, capacity_al=capacity)
+    try:
+        _agrees_with_the_oracle(board, syringe)
+    except UsageError as error:
+        assert error.code == "E_CONFIG"
+
+
+def _agrees_with_the_oracle(board, syringe):
+    """Recompute everything from the definition: metres, pi to 15 decimals, half up."""
+    compiled = compile_config(board, syringe)
+    motion, limits = compiled.data["motion"], compiled.data["limits"]
+    pi = Fraction(3141592653589793, 10**15)
+    diameter_m, lead_m = Fraction(syringe.diameter_nm, 10**9), Fraction(board.lead_nm, 10**9)
+    steps_per_turn = board.full_steps * board.microsteps * board.gear
+    exact = pi / 4 * diameter_m**2 * lead_m / steps_per_turn * 10**21  # 1 aL = 10^-21 m³
+    al = motion["al_per_step"]
+    assert al - Fraction(1, 2) <= exact < al + Fraction(1, 2)
+    assert abs(compiled.rounding_ppt) == abs(al - exact) / exact * 10**12
+    stroke = compiled.data["syringe"]["stroke_steps"]
+    assert stroke * al <= syringe.capacity_al < (stroke + 1) * al
+    assert limits["rate_max_al_per_h"] == al * 3600 * board.max_hz
+    slowest = limits["rate_min_al_per_h"]
+    period = Fraction(al * 3600 * 10**6, slowest)
+    assert period <= 2**30 - 1 < Fraction(al * 3600 * 10**6, max(slowest - 1, 1)) or slowest == 1
+    travel_nm = motion["backlash_steps"] * board.microstep_nm
+    assert travel_nm >= board.backlash_nm > travel_nm - board.microstep_nm or not travel_nm
+
+
+def test_shared_vectors_are_what_we_compile_today():
+    path = Path(__file__).parents[2] / "vectors" / "compile.json"
+    for case in json.loads(path.read_text()):
+        compiled = compile_config(find_board(case["board"]), find_syringe(case["syringe"]))
+        assert compiled.sealed == case["sealed"]
+        assert compiled.al_per_step == int(case["al_per_step"])
+
+
+def test_a_stroke_must_hold_the_capacity():
+    short = replace(SYRINGE, stroke_nm=50 * 10**6)  # 50 mL need 90 mm of this barrel
+    with pytest.raises(UsageError, match="does not hold its capacity"):
+        compile_config(BOARD, short)
+    long = replace(SYRINGE, stroke_nm=100 * 10**6)
+    assert compile_config(BOARD, long).data["syringe"]["stroke_steps"] == 320_000
+
+
+def test_a_syringe_smaller_than_one_step_is_refused():
+    with pytest.raises(UsageError, match="less than one microstep"):
+        compile_config(BOARD, replace(SYRINGE, capacity_al=10**11))
