@@ -1,0 +1,68 @@
+# Every verb a developer needs; `make` alone lists them. Each creates .venv itself, from plain
+# `python3 -m venv` and pip with the hashed lock files: nothing but Python 3.11 and make is asked for.
+
+# The first interpreter that is new enough; PYTHON=… overrides.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+UV_VERSION := 0.13.9
+WORKERS ?= 2
+LOCKS := requirements.lock requirements-stubs.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint format flash docs lock clean perf fuzz soak accuracy uf2
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+env: $(READY) ## create or refresh .venv from the lock files
+
+# pyproject.toml is a reason to reinstall because entry points and package data are read from it.
+$(READY): $(LOCKS) pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or make PYTHON=/path/to/python" >&2; exit 2; }
+	@echo "preparing .venv with $(PYTHON) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes --requirement requirements.lock
+	@rm -rf .venv/stubs && $(PIP) install --require-hashes --no-deps --target .venv/stubs --requirement requirements-stubs.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## the main job: an infusion on the simulated board, with a report
+	@mkdir -p out/demo
+	$(BIN)/doseloop run examples/immunoglobulin.toml --sim --yes --trace out/demo/trace.txt --report out/demo/report.html
+
+test: lint ## lint, then every test that needs no hardware
+	$(BIN)/python -m pytest -x -q -n $(WORKERS) --dist loadfile tests
+
+lint: $(READY) ## ruff, and pyright on the host tools (strict) and on the firmware (Pico stubs)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --warnings
+	$(BIN)/pyright --project pyrightconfig.firmware.json
+
+format: $(READY) ## rewrite the sources in the house format
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+flash: $(READY) ## deploy the firmware: make flash PORT=/dev/ttyACM0 [BOARD=pico_tmc2209]
+	$(BIN)/doseloop flash $(if $(PORT),--port $(PORT)) $(if $(BOARD),--board $(BOARD))
+
+docs: $(READY) ## write the generated pages anew: docs/wiring.md
+	$(BIN)/python -m doseloop.wiring
+
+lock: ## resolve the dependencies anew into the hashed lock files
+	@test -x out/uv/bin/uv || { $(PYTHON) -m venv out/uv && out/uv/bin/python -m pip --quiet install uv==$(UV_VERSION); }
+	out/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --extra dev pyproject.toml --output-file requirements.lock
+	out/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps \
+		--custom-compile-command "make lock" --group pyproject.toml:stubs --output-file requirements-stubs.lock
+
+clean: ## remove what the verbs made: .venv, out, caches
+	rm -rf .venv out dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Promised verbs whose work has not been done: saying so beats a make error.
+perf fuzz soak accuracy uf2:
+	@echo "make $@ is not built yet: see CHANGELOG.md" >&2; exit 2

@@ -1,0 +1,5 @@
+"""`python -m doseloop` is the command `doseloop`."""
+
+from doseloop.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The command line: parses, asks the library, prints. One module a verb, loaded when called."""

@@ -1,0 +1,130 @@
+"""What several verbs share: options, opening the pump with its record, reading quantities."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from doseloop import quantities
+from doseloop.errors import UsageError
+
+if TYPE_CHECKING:
+    from doseloop.pump import Pump
+    from doseloop.store import Store
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def port_option(command: _F) -> _F:
+    """Add `--port`."""
+    return click.option("--port", help="port of the pump [DOSELOOP_PORT, else the only one]")(
+        command
+    )
+
+
+def json_option(command: _F) -> _F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="print the result as JSON")(
+        command
+    )
+
+
+@contextmanager
+def open_recorded(port: str | None) -> Iterator[tuple[Pump, Store]]:
+    """Open the pump and the records; all that it says goes there."""
+    from doseloop.pump import Pump
+    from doseloop.store import Store
+
+    with Store() as store, Pump.open(port, recorder=store) as pump:
+        yield pump, store
+
+
+@contextmanager
+def open_pump(port: str | None) -> Iterator[Pump]:
+    """Open the pump; all that it says is recorded."""
+    with open_recorded(port) as (pump, _):
+        yield pump
+
+
+def print_json(obj: Any) -> None:
+    """Print one JSON object as the result."""
+    click.echo(json.dumps(obj))
+
+
+def say(text: str) -> None:
+    """Print talk: to stderr, so that stdout stays the result."""
+    click.echo(text, err=True)
+
+
+def confirm(yes: bool, question: str) -> None:
+    """Ask before motion. Raises `UsageError` without a terminal, `Abort` on a no."""
+    if yes:
+        return
+    need_terminal(yes)
+    if not click.confirm(question, default=False, err=True):
+        raise UsageError("not confirmed; nothing was started", code="E_NOT_CONFIRMED")
+
+
+def need_terminal(yes: bool) -> None:
+    """Raise `UsageError` when a question is due and there is nobody to ask."""
+    if not yes and not sys.stdin.isatty():
+        raise UsageError(
+            "starting motion asks first, and there is no terminal to ask on",
+            code="E_NO_TERMINAL",
+            next="look at the plan with --dry-run, then add --yes",
+        )
+
+
+def quantity_words(words: tuple[str, ...], given: dict[str, str | None]) -> dict[str, int]:
+    """Return volume, rate and duration from `2.5 mL 5 mL/h` and from options.
+
+    `words` may be split at spaces or quoted; the unit tells which of the three a quantity is.
+    Returns values in base units by kind. Raises `UsageError` for anything unclear.
+    """
+    texts = [(kind, text) for kind, text in given.items() if text is not None]
+    parts = " ".join(words).split()
+    while parts:
+        number = parts.pop(0)
+        unit = parts.pop(0) if parts else ""
+        texts.append((_kind(number, unit), f"{number} {unit}".strip()))
+    values: dict[str, int] = {}
+    for kind, text in texts:
+        if kind in values:
+            raise UsageError(f"two {kind}s were given; the second is {text!r}")
+        values[kind] = quantities.parse(text, kind)
+    if len(values) != 2:
+        raise UsageError(
+            "give exactly two of volume, rate and duration",
+            next="doseloop infuse 2.5 mL 5 mL/h",
+        )
+    return values
+
+
+def _kind(number: str, unit: str) -> str:
+    text = f"{number} {unit}".strip()
+    if "/" in unit:
+        return "rate"
+    for kind in ("volume", "duration"):
+        try:
+            quantities.parse(text, kind)
+        except UsageError as error:
+            if error.code != "E_UNIT":
+                return kind  # the unit is of this kind, the number is wrong: say that
+        else:
+            return kind
+    raise UsageError(
+        f"{text!r} is not a volume, a rate or a duration",
+        code="E_UNIT",
+        next="write a number, one space and a unit: 2.5 mL, 5 mL/h, 30 min",
+    )
+
+
+def base_units(values: dict[str, int]) -> dict[str, int]:
+    """Return quantities under the names that `Pump` takes."""
+    names = {"volume": "volume_al", "rate": "rate_al_per_h", "duration": "duration_ms"}
+    return {names[kind]: value for kind, value in values.items()}

@@ -1,0 +1,145 @@
+"""What `run`, `infuse` and `withdraw` have in common: plan, question, start, summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from doseloop import errors, output, results
+from doseloop.cli.common import confirm, print_json, say
+from doseloop.pump import Pump
+from doseloop.running import (
+    IN_RUN,
+    Follower,
+    Outcome,
+    Signals,
+    stop_and_count,
+    telemetry_ms,
+)
+
+if TYPE_CHECKING:
+    from doseloop.report.edges import EdgeErrors
+    from doseloop.store import Store
+
+__all__ = ["LoadedOrder", "finish", "prepare", "run_order", "stop_and_count"]
+
+
+@dataclass(frozen=True)
+class LoadedOrder:
+    """An order that the pump has planned, and what the record keeps about it."""
+
+    plan: results.Plan
+    name: str | None = None
+    text: str | None = None
+    trace: Path | None = None
+
+
+def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Show the plan and ask; False when nothing is to be started. The order is dropped then."""
+    syringe = pump.status().syringe
+    text = output.plan_text(order.plan, 0 if syringe is None else syringe.al_per_step, order.name)
+    if dry_run:
+        pump.stop()
+        if as_json:
+            print_json({"schema": 1, "plan": results.plain(order.plan)})
+        else:
+            click.echo(text)
+        return False
+    say(text)
+    try:
+        confirm(yes, "Start?")
+    except BaseException:
+        pump.stop()
+        raise
+    return True
+
+
+def run_order(pump: Pump, store: Store, order: LoadedOrder) -> Outcome:
+    """Start the loaded order and follow it to its end."""
+    plan = order.plan
+    signals = Signals(pump.wake)
+    with signals.installed():
+        pump.watch(telemetry_ms(plan.duration_ms))
+        run = pump.start(plan.order_crc)
+        store.begin_run(
+            pump.identity,
+            run,
+            order_name=order.name,
+            order_text=order.text,
+            plan=plan,
+            trace=order.trace,
+        )
+        return _follow(pump, run, signals)
+
+
+def attach(pump: Pump, store: Store) -> Outcome:
+    """Take up the run in progress, or the end of the one that was going on when we left.
+
+    Every event since the last one recorded is fetched first. Raises `Refused` without a run.
+    """
+    signals = Signals(pump.wake)
+    with signals.installed():
+        serial, boot = pump.identity.serial, pump.identity.boot
+        known = store.last_event(serial, boot)
+        status = pump.status()
+        if status.run is None or (status.state not in IN_RUN and not _is_open(store, pump)):
+            list(pump.events(known))
+            raise errors.Refused(
+                "there is no run to attach to", code="E_NO_RUN", next="doseloop logs --runs"
+            )
+        run = status.run
+        store.begin_run(pump.identity, run.id)
+        pump.follow(known)
+        pump.watch(telemetry_ms(run.remaining_ms))
+        return _follow(pump, run.id, signals)
+
+
+def _is_open(store: Store, pump: Pump) -> bool:
+    """Whether the records still wait for the end of this pump's latest run."""
+    for record in store.runs():
+        if record.serial == pump.identity.serial:
+            return record.ended is None
+    return True
+
+
+def _follow(pump: Pump, run: str, signals: Signals) -> Outcome:
+    now = pump.status()
+    with output.Progress(0 if now.run is None else now.run.ordered_steps) as progress:
+        progress.update(now)
+        outcome = Follower(pump, run, progress, signals).follow()
+    pump.watch(0)
+    return outcome
+
+
+def finish(outcome: Outcome, *, as_json: bool, edges: EdgeErrors | None = None) -> int:
+    """Print the summary. Raises `EndedShort` unless all of it was delivered."""
+    if as_json:
+        if not outcome.complete:
+            raise outcome.short()
+        worst = {} if edges is None else {"edges": edges.as_json()}
+        print_json({**outcome.as_json(), **worst})
+        return errors.OK
+    click.echo(summary(outcome, edges))
+    if not outcome.complete:
+        raise outcome.short()
+    return errors.OK
+
+
+def summary(outcome: Outcome, edges: EdgeErrors | None = None) -> str:
+    """Return the last lines of a run: the three counts, the two clocks, the worst edge."""
+    rows = [
+        ("run", f"{outcome.run}: {outcome.alarm or outcome.reason}"),
+        ("ordered", f"{outcome.ordered_steps:,} steps"),
+        ("commanded", f"{outcome.commanded_steps:,} steps"),
+        ("witnessed", f"{outcome.witnessed_steps:,} steps"),
+        ("delivered", output.ml(outcome.delivered_nl)),
+    ]
+    if outcome.device_ms is not None:
+        rows.append(("device time", output.clock(outcome.device_ms)))
+    rows.append(("wall time", f"{outcome.wall_ms / 1000:.1f} s"))
+    if edges is not None:
+        rows.append(("worst edge", edges.as_text()))
+    return output.table(rows)

@@ -1,0 +1,174 @@
+"""Verbs that move or stop: `infuse withdraw pause resume stop rate load clear`."""
+
+from __future__ import annotations
+
+import click
+
+from doseloop import errors, quantities
+from doseloop.cli.common import (
+    base_units,
+    confirm,
+    json_option,
+    need_terminal,
+    open_pump,
+    open_recorded,
+    port_option,
+    print_json,
+    quantity_words,
+    say,
+)
+
+
+def _direct(mode: str) -> click.Command:
+    @click.command(mode)
+    @click.argument("quantity", nargs=-1)
+    @click.option("--volume", help='e.g. "2.5 mL"')
+    @click.option("--rate", help='e.g. "5 mL/h"')
+    @click.option("--duration", help='e.g. "30 min"')
+    @click.option("--dry-run", is_flag=True, help="show the plan, start nothing")
+    @click.option("--yes", is_flag=True, help="start without asking")
+    @port_option
+    @json_option
+    def command(
+        quantity: tuple[str, ...],
+        volume: str | None,
+        rate: str | None,
+        duration: str | None,
+        dry_run: bool,
+        yes: bool,
+        port: str | None,
+        as_json: bool,
+    ) -> int:
+        from doseloop.cli.follow import LoadedOrder, finish, prepare, run_order
+
+        given = {"volume": volume, "rate": rate, "duration": duration}
+        values = base_units(quantity_words(quantity, given))
+        need_terminal(yes or dry_run)
+        with open_recorded(port) as (pump, store):
+            plan = getattr(pump, mode)(**values)
+            order = LoadedOrder(plan, name=f"{mode} {' '.join(quantity)}".strip())
+            if not prepare(pump, order, yes=yes, dry_run=dry_run, as_json=as_json):
+                return errors.OK
+            outcome = run_order(pump, store, order)
+        return finish(outcome, as_json=as_json)
+
+    command.help = (
+        f"{mode.capitalize()} two of volume, rate and duration, and follow it: "
+        f"doseloop {mode} 2.5 mL 5 mL/h"
+    )
+    return command
+
+
+infuse = _direct("infuse")
+withdraw = _direct("withdraw")
+
+
+@click.command()
+@port_option
+@json_option
+def pause(port: str | None, as_json: bool) -> None:
+    """Pause the run in progress; `resume` goes on."""
+    with open_pump(port) as pump:
+        _say_delivered("paused", pump.pause(), as_json)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="go on without asking")
+@port_option
+@json_option
+def resume(yes: bool, port: str | None, as_json: bool) -> None:
+    """Go on with a paused run."""
+    from doseloop import output, results
+
+    need_terminal(yes)
+    with open_pump(port) as pump:
+        now = pump.status()
+        say(output.status_text(now))
+        confirm(yes, "Go on?")
+        pump.resume()
+        after = pump.status()
+    if as_json:
+        print_json(results.plain(after))
+    else:
+        click.echo(f"resumed: {after.state}")
+
+
+@click.command()
+@port_option
+@json_option
+def stop(port: str | None, as_json: bool) -> None:
+    """End the run and say what was delivered. Does no harm when nothing runs."""
+    from doseloop.cli.follow import stop_and_count
+
+    with open_pump(port) as pump:
+        _say_delivered("stopped", stop_and_count(pump), as_json)
+
+
+@click.command()
+@click.argument("value", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="change it without asking")
+@port_option
+@json_option
+def rate(value: tuple[str, ...], yes: bool, port: str | None, as_json: bool) -> None:
+    """Change the rate of the run in progress: doseloop rate 10 mL/h."""
+    text = " ".join(value)
+    rate_al_per_h = quantities.parse(text, "rate")
+    need_terminal(yes)
+    with open_pump(port) as pump:
+        old = quantities.show(pump.status().rate_al_per_h, "rate")
+        confirm(yes, f"Change the rate from {old} to {text}?")
+        pump.set_rate(rate_al_per_h)
+    if as_json:
+        print_json({"schema": 1, "rate_al_per_h": rate_al_per_h})
+    else:
+        click.echo(f"rate {text} (was {old})")
+
+
+@click.command()
+@click.argument("value", nargs=-1, required=True)
+@port_option
+@json_option
+def load(value: tuple[str, ...], port: str | None, as_json: bool) -> None:
+    """Declare the syringe that was just mounted, by its volume: doseloop load 40 mL."""
+    text = " ".join(value)
+    volume_al = quantities.parse(text, "volume")
+    with open_pump(port) as pump:
+        pump.load(volume_al)
+        now = pump.status()
+    if as_json:
+        print_json({"schema": 1, "volume_al": volume_al, "state": now.state})
+    else:
+        click.echo(f"loaded {text}; {now.state}")
+
+
+@click.command()
+@port_option
+@json_option
+def clear(port: str | None, as_json: bool) -> None:
+    """Clear the alarms whose cause is gone."""
+    from doseloop import results
+
+    with open_pump(port) as pump:
+        pump.clear()
+        now = pump.status()
+    if as_json:
+        print_json(results.plain(now))
+    else:
+        left = ", ".join(alarm.code for alarm in now.alarms) or "no alarm"
+        click.echo(f"{left}; {now.state}")
+
+
+def _say_delivered(word: str, delivered: object, as_json: bool) -> None:
+    from doseloop import output
+    from doseloop.results import Delivered, plain
+
+    assert isinstance(delivered, Delivered)
+    if as_json:
+        print_json({"schema": 1, **plain(delivered)})
+    elif delivered.run is None:
+        click.echo("nothing was running")
+    else:
+        click.echo(
+            f"{word}: run {delivered.run} delivered {output.ml(delivered.delivered_nl)} "
+            f"({delivered.witnessed_steps:,} of {delivered.ordered_steps:,} steps witnessed)"
+        )

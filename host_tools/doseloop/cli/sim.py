@@ -1,0 +1,122 @@
+"""`doseloop sim`: serve a simulated pump until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import click
+
+from doseloop.errors import UsageError
+
+_DEFAULT_BOARD = "pico_tmc2209"
+_DEFAULT_SYRINGE = "bd-plastipak-50"
+_NOT_YET = "not in this release"
+
+
+def speed(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Check `--speed`: `max`, or a factor above zero. A Click callback."""
+    if value == "max" or (re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value) and float(value) > 0):
+        return value
+    raise click.BadParameter("write max, or a number above 0 such as 1 or 60")
+
+
+@click.command()
+@click.option("--link", type=click.Path(path_type=Path), help="make PATH a symlink to the port")
+@click.option("--board", help=f"board file by name [{_DEFAULT_BOARD}, unless --state]")
+@click.option("--syringe", help=f"syringe by name [{_DEFAULT_SYRINGE}, unless --state]")
+@click.option("--speed", default="1", show_default=True, callback=speed, help="N or max")
+@click.option("--control", type=click.Path(path_type=Path), help="Unix socket for commands")
+@click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False), help="keep its flash in DIR"
+)
+@click.option("--trace", type=click.Path(path_type=Path, dir_okay=False), help="log STEP edges")
+@click.option("--fault", "faults", multiple=True, metavar="NAME@SECONDS[:VALUE]")
+@click.option("--hold", is_flag=True, help="start with the clock held; --control moves it")
+@click.option("--dialect", default="native", help="native, in this release")
+@click.option("--address", type=int, help=_NOT_YET)
+@click.option("--emulated", is_flag=True, help=_NOT_YET)
+@click.option("--uf2", type=click.Path(path_type=Path), help=_NOT_YET)
+@click.option("--linger", type=float, hidden=True, help="end after so many seconds alone")
+def sim(
+    link: Path | None,
+    board: str | None,
+    syringe: str | None,
+    speed: str,
+    control: Path | None,
+    state: Path | None,
+    trace: Path | None,
+    faults: tuple[str, ...],
+    hold: bool,
+    dialect: str,
+    address: int | None,
+    emulated: bool,
+    uf2: Path | None,
+    linger: float | None,
+) -> None:
+    """Serve the firmware on a pseudo-terminal; the first line printed is the port's path."""
+    if dialect != "native":
+        raise UsageError(f"--dialect {dialect}: {_NOT_YET}", next="use --dialect native")
+    if address is not None:
+        raise UsageError(f"--address: {_NOT_YET}", next="leave it out")
+    if emulated or uf2 is not None:
+        raise UsageError(f"--emulated: {_NOT_YET}", next="leave it out: the simulated board")
+    try:
+        from doseloop.sim import faults as fault_names
+        from doseloop.sim.launcher import Launcher
+        from doseloop.sim.world import Options
+    except ImportError as error:  # fcntl and termios
+        raise UsageError("the simulated board needs Linux or macOS") from error
+
+    parsed = tuple(fault_names.parse(text) for text in faults)
+    if state is None:
+        board, syringe = board or _DEFAULT_BOARD, syringe or _DEFAULT_SYRINGE
+    elif (board is None) != (syringe is None):
+        raise UsageError("--board and --syringe go together")
+    launcher = Launcher(
+        Options(
+            speed=speed,
+            state=state,
+            trace=trace,
+            config=_compiled(board, syringe),
+            serial=_serial(state),
+            faults=parsed,
+            hold=hold,
+        ),
+        link=link,
+        control_path=control,
+        board=board,
+        syringe=syringe,
+        linger_s=linger,
+    )
+    try:
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, launcher.stop)
+        click.echo(launcher.port.path)
+        launcher.serve()
+    finally:
+        launcher.close()
+
+
+def _compiled(board: str | None, syringe: str | None) -> str | None:
+    if board is None or syringe is None:
+        return None
+    from doseloop.boards import find_board
+    from doseloop.config import compile_config
+    from doseloop.syringes import find_syringe
+
+    return compile_config(find_board(board), find_syringe(syringe)).sealed
+
+
+def _serial(state: Path | None) -> str:
+    # Throw-away pumps get a new number each, so that records of two never mix.
+    import secrets
+
+    if state is None:
+        return secrets.token_hex(8)
+    state.mkdir(parents=True, exist_ok=True)
+    kept = state / "serial.txt"
+    if not kept.exists():
+        kept.write_text(secrets.token_hex(8) + "\n", encoding="ascii")
+    return kept.read_text(encoding="ascii").strip()

@@ -1,0 +1,207 @@
+"""What people see: plans, progress, status, summaries. The only module that knows rich.
+
+Text built here is for reading: volumes are floored to what is shown, steps are the truth. Results
+go to stdout, talk to stderr; nothing here talks to a pump.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from doseloop import quantities
+from doseloop.results import Event, Plan, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NL_PER_ML = 10**6
+_AL_PER_NL = 10**9
+_PLAIN_EVERY = 10  # per cent, where there is no terminal to draw a bar on
+
+
+def ml(nl: int) -> str:
+    """Return nanolitres as "12.345 mL", floored."""
+    return f"{nl // _NL_PER_ML}.{nl % _NL_PER_ML // 1000:03d} mL"
+
+
+def clock(ms: int) -> str:
+    """Return milliseconds as "1:02:03", hours first, rounded up to a second."""
+    seconds = -(-ms // 1000)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def rate(al_per_h: int) -> str:
+    """Return a rate as a person writes it; floored to 1 nL/h where it is not round."""
+    if al_per_h % _AL_PER_NL:
+        return f"≈ {quantities.show(al_per_h // _AL_PER_NL * _AL_PER_NL, 'rate')}"
+    return quantities.show(al_per_h, "rate")
+
+
+def table(rows: Iterable[tuple[str, str]], indent: str = "") -> str:
+    """Return names and values as two aligned columns."""
+    pairs = list(rows)
+    width = max((len(name) for name, _ in pairs), default=0)
+    return "\n".join(f"{indent}{name:<{width}}  {value}" for name, value in pairs)
+
+
+def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
+    """Return a plan as lines: what moves how long at which rate, then the sums."""
+    lines = [f"Plan: {name}" if name else "Plan:"]
+    header = ("step", "mode", "rate", "volume", "time")
+    rows = [header]
+    for number, part in enumerate(plan.stretches, 1):
+        still = part.mode == "pause"
+        rows.append(
+            (
+                str(number),
+                part.mode,
+                "" if still else rate(part.rate_al_per_h),
+                "" if still else ml(part.steps * al_per_step // _AL_PER_NL),
+                clock(part.duration_ms),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    for row in rows:
+        cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+        lines.append("  " + "  ".join(cells).rstrip())
+    lines.append(
+        f"  in all {ml(plan.ordered_steps * al_per_step // _AL_PER_NL)} in "
+        f"{clock(plan.duration_ms)}, {plan.ordered_steps:,} steps"
+    )
+    if plan.syringe:
+        fill = f", filled with {quantities.show(plan.fill_al, 'volume')}" if plan.fill_al else ""
+        lines.append(f"  syringe {plan.syringe}{fill}")
+    if plan.syringe_changes:
+        lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
+    return "\n".join(lines)
+
+
+def status_text(status: Status) -> str:
+    """Return a status as lines."""
+    pump = status.pump
+    rows = [
+        ("pump", f"{pump.alias or pump.serial} on {pump.port} ({pump.tier}, {pump.board or '?'})"),
+        ("state", status.state),
+    ]
+    for alarm in status.alarms:
+        rows.append(("alarm", f"{alarm.code} ({alarm.priority}), {alarm.since_ms} ms after boot"))
+    run = status.run
+    if run is not None:
+        rows += [
+            ("run", f"{run.id}, step {run.step}"),
+            ("delivered", f"{ml(run.delivered_nl)}, {ml(run.remaining_nl)} to go"),
+            (
+                "steps",
+                f"{run.ordered_steps:,} ordered, {run.commanded_steps:,} commanded, "
+                f"{run.witnessed_steps:,} witnessed",
+            ),
+            ("time left", clock(run.remaining_ms)),
+        ]
+    if status.rate_al_per_h:
+        rows.append(("rate", rate(status.rate_al_per_h)))
+    syringe = status.syringe
+    if syringe is not None:
+        left = "contents unknown" if syringe.remaining_nl is None else ml(syringe.remaining_nl)
+        cal = "calibrated" if syringe.calibrated else "not calibrated"
+        rows.append(("syringe", f"{syringe.model}, {left}, {cal}"))
+    return table(rows)
+
+
+def event_line(event: Event) -> str:
+    """Return an event as one line: boot, number, time since boot, name, facts."""
+    facts = " ".join(f"{name}={value}" for name, value in event.data.items())
+    run = f" run {event.run}" if event.run else ""
+    return f"{event.boot}:{event.n:<4} {event.ms / 1000:>12.3f} s  {event.name}{run} {facts}".rstrip()
+
+
+class Progress:
+    """A live bar on stderr while a run goes on; plain lines where stderr is no terminal."""
+
+    def __init__(self, ordered_steps: int, *, plain: bool | None = None) -> None:
+        """`ordered_steps` is the whole run; `plain` forces lines instead of a bar."""
+        self._steps = max(ordered_steps, 1)
+        self._plain = not sys.stderr.isatty() if plain is None else plain
+        self._next_percent = 0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        if not self._plain:
+            self._bar, self._task = _bar(self._steps)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, status: Status) -> None:
+        """Show a new status."""
+        run = status.run
+        if run is None or status.syringe is None:
+            return
+        # Steps, not delivered_nl: a withdrawal moves volume without delivering any.
+        al_per_step = status.syringe.al_per_step
+        moved = ml(run.witnessed_steps * al_per_step // _AL_PER_NL)
+        ordered = ml(self._steps * al_per_step // _AL_PER_NL)
+        fields = {
+            "state": status.state,
+            "volume": f"{moved[:-3]} / {ordered}",
+            "rate": rate(status.rate_al_per_h) if status.rate_al_per_h else "–",
+            "left": clock(run.remaining_ms),
+            "plunger": _plunger(status),
+        }
+        if self._bar is not None:
+            self._bar.update(self._task, completed=run.witnessed_steps, **fields)
+            return
+        percent = run.witnessed_steps * 100 // self._steps
+        if percent >= self._next_percent:
+            self._next_percent = percent // _PLAIN_EVERY * _PLAIN_EVERY + _PLAIN_EVERY
+            self.say(
+                f"{percent:3d} %  {fields['volume']}  {fields['rate']}  "
+                f"{fields['left']} left  {fields['plunger']}"
+            )
+
+    def say(self, text: str) -> None:
+        """Print one line above the bar."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _plunger(status: Status) -> str:
+    syringe = status.syringe
+    if syringe is None or syringe.remaining_nl is None:
+        return ""
+    return f"{ml(syringe.remaining_nl)} in syringe"
+
+
+def _bar(steps: int, console: Console | None = None) -> tuple[Any, Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    bar = Progress(
+        TextColumn("[bold]{task.fields[state]}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[volume]}"),
+        TextColumn("[cyan]{task.fields[rate]}"),
+        TextColumn("{task.fields[left]} left"),
+        TextColumn("[dim]{task.fields[plunger]}"),
+        console=console or Console(stderr=True),
+        expand=True,
+        refresh_per_second=8,
+    )
+    task = bar.add_task(
+        "run", total=steps, state="starting", volume="", rate="", left="", plunger=""
+    )
+    return bar, task

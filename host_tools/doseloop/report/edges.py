@@ -1,0 +1,160 @@
+"""How far traced STEP edges are from their ideal instants, by integers only.
+
+In a constant-rate stretch that starts at tick t0, step k is due at t0 + floor(k·P), with
+P = al_per_step · 3600 · tick_hz / rate_al_per_h. Ramps and backlash take-up are declared in events
+and left out. Ticks count from the pump's start, a trace's nanoseconds from the simulation's.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doseloop.errors import FileError
+from doseloop.results import Event
+
+_SAME_START_NS = 1_000_000  # a pump that was not reset counts from the simulation's start
+
+
+@dataclass(frozen=True)
+class EdgeErrors:
+    """Deviation of each edge of the constant-rate stretches, in ns, late is positive."""
+
+    errors_ns: tuple[int, ...]
+    tick_ns: int
+    excluded: int  # edges of ramps, take-up, and other runs in the same trace
+
+    @property
+    def worst_ns(self) -> int:
+        """The largest deviation, either way."""
+        return max((abs(error) for error in self.errors_ns), default=0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the sums as one object."""
+        return {
+            "edges": len(self.errors_ns),
+            "worst_ns": self.worst_ns,
+            "tick_ns": self.tick_ns,
+            "excluded_edges": self.excluded,
+        }
+
+    def as_text(self) -> str:
+        """Return the sums as half a line."""
+        return (
+            f"{self.worst_ns / 1000:.3f} µs from its ideal instant, "
+            f"{len(self.errors_ns):,} edges (1 tick = {self.tick_ns / 1000:g} µs)"
+        )
+
+
+def read_trace(path: Path) -> list[int]:
+    """Return the instants of all edges in ns. Raises `FileError` for a damaged trace."""
+    times: list[int] = []
+    try:
+        with open(path, encoding="ascii") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    nanoseconds, _ = line.split()
+                    times.append(int(nanoseconds))
+                except ValueError:
+                    raise FileError(
+                        f"{path}:{number}: not a line of a trace: {line.strip()[:40]!r}"
+                    ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: {error}") from error
+    return times
+
+
+def measure(path: Path, events: list[Event]) -> EdgeErrors:
+    """Return the deviations of the edges in `path` from what the events of a run declare."""
+    return compare(read_trace(path), events)
+
+
+def compare(times_ns: list[int], events: list[Event]) -> EdgeErrors:
+    """Return the deviations of sorted edge instants from what `events` declare."""
+    stretches = _stretches(events)
+    errors: list[int] = []
+    offset: int | None = None
+    tick_ns = 1000
+    for stretch in stretches:
+        tick_ns = stretch.tick_ns
+        if offset is None:
+            offset = _offset(times_ns, stretch)
+        errors += stretch.errors(times_ns, offset)
+    return EdgeErrors(tuple(errors), tick_ns, len(times_ns) - len(errors))
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    t0: int  # ticks
+    steps: int
+    numerator: int  # of P in ticks
+    denominator: int
+    tick_ns: int
+    until: int | None  # tick at which something else begins
+
+    def due_ns(self, k: int) -> int:
+        return (self.t0 + k * self.numerator // self.denominator) * self.tick_ns
+
+    def errors(self, times: list[int], offset: int) -> list[int]:
+        period_ns = self.numerator * self.tick_ns // self.denominator
+        found: list[int] = []
+        index = bisect_left(times, self.due_ns(1) + offset - period_ns // 2)
+        for k in range(1, self.steps + 1):
+            if index >= len(times):
+                break
+            at = times[index] - offset
+            if self.until is not None and at >= self.until * self.tick_ns:
+                break
+            error = at - self.due_ns(k)
+            if error > period_ns // 2:
+                break  # it was ended here: what comes next is another motion
+            found.append(error)
+            index += 1
+        return found
+
+
+def _offset(times: list[int], stretch: _Stretch) -> int:
+    # 0 unless the pump was reset: then its ticks began later than the trace, and the first edge
+    # has to serve as the origin.
+    due = stretch.due_ns(1)
+    at = bisect_left(times, due - _SAME_START_NS)
+    if at < len(times) and times[at] - due <= _SAME_START_NS:
+        return 0
+    return times[0] - due if times else 0
+
+
+def _stretches(events: list[Event]) -> list[_Stretch]:
+    found: list[_Stretch] = []
+    for place, event in enumerate(events):
+        if event.name != "stretch":
+            continue
+        data = event.data
+        tick_hz = int(data["tick_hz"])
+        found.append(
+            _Stretch(
+                t0=int(data["t0"]),
+                steps=int(data["steps"]),
+                numerator=int(data["al_per_step"]) * 3600 * tick_hz,
+                denominator=int(data["rate"]),
+                tick_ns=10**9 // tick_hz,
+                until=_until(event, events[place + 1 :]),
+            )
+        )
+    return found
+
+
+def _until(stretch: Event, later: list[Event]) -> int | None:
+    """Return the tick at which the motion after `stretch` begins, None when none does."""
+    ticks_per_ms = int(stretch.data["tick_hz"]) // 1000
+    for event in later:
+        if event.name == "stretch":
+            # With a carried phase t0 may lie before the first edge, never more than a period.
+            return int(event.data["t0"])
+        if event.name == "ramp" and "to" in event.data:
+            if event.data.get("why") == "up":
+                return int(event.data["to"]) - int(event.data["ticks"])
+        elif event.name in ("ramp", "pause", "stop", "takeup", "alarm", "end"):
+            return (event.ms + 1) * ticks_per_ms
+    return None

@@ -1,0 +1,227 @@
+"""One run as one self-contained HTML page: no script, nothing fetched, ready to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from doseloop import output
+from doseloop.errors import FileError, UsageError
+from doseloop.report import edges as edge_errors
+from doseloop.report.svg import Chart, Mark, Series, bars
+from doseloop.results import Event, Plan, Status
+from doseloop.store import RunRecord, Store
+
+_HOUR_MS = 3_600_000
+_NL_PER_ML = 10**6
+_AL_PER_ML = 10**15
+_BARS = 9
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Time on the charts: since the start of the run, in the unit that suits its length."""
+
+    start_ms: int
+    unit: str
+    unit_ms: int
+
+    def at(self, ms: int) -> float:
+        return max(0, ms - self.start_ms) / self.unit_ms
+
+
+def write(run: str | None, serial: str | None, target: Path, trace: Path | None = None) -> None:
+    """Write the page about `run` (else the newest) to `target`; `trace` adds its STEP edges.
+
+    Raises `UsageError` without such a run, `FileError` when `target` can't be written.
+    """
+    with Store() as store:
+        record = store.find_run(run, serial)
+        text = render(
+            record,
+            store.run_events(record),
+            store.statuses(record.serial, record.run),
+            _trace_of(record, trace),
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"cannot write {target}: {error.strerror}") from error
+
+
+def need_jinja() -> Any:
+    """Return the template engine, or raise `UsageError` that says what to install."""
+    try:
+        import jinja2
+    except ImportError:
+        raise UsageError(
+            "a report needs the template engine jinja2", next="pip install 'doseloop[report]'"
+        ) from None
+    return jinja2
+
+
+def render(
+    record: RunRecord, events: list[Event], statuses: list[Status], trace: Path | None
+) -> str:
+    """Return the page as HTML."""
+    jinja2 = need_jinja()
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("doseloop.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"ml": output.ml, "clock": output.clock, "rate": output.rate}
+    axis = _axis(events, statuses)
+    errors = None if trace is None else edge_errors.measure(trace, events)
+    alarms = [event for event in events if event.name == "alarm"]
+    return environment.get_template("page.html.j2").render(
+        record=record,
+        pump=statuses[-1].pump if statuses else None,
+        syringe=statuses[-1].syringe if statuses else None,
+        complete=record.reason == "done" and not _stopping(alarms),
+        alarms=alarms,
+        events=events,
+        start_ms=axis.start_ms,
+        device_ms=_device_ms(events, statuses, axis),
+        volume_chart=_volume_chart(record.plan, statuses, events, axis),
+        rate_chart=_rate_chart(record.plan, statuses, axis),
+        errors=errors,
+        histogram=None if errors is None else _histogram(errors),
+        describe=_describe,
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _trace_of(record: RunRecord, named: Path | None) -> Path | None:
+    if named is not None:
+        return named
+    if record.trace is not None and Path(record.trace).is_file():
+        return Path(record.trace)
+    return None
+
+
+def _stopping(alarms: list[Event]) -> bool:
+    return any(alarm.data.get("priority") != "low" for alarm in alarms)
+
+
+def _axis(events: list[Event], statuses: list[Status]) -> _Axis:
+    instants = [event.ms for event in events] + [status.device_ms for status in statuses]
+    starts = [event.ms for event in events if event.name == "start"]
+    start = starts[0] if starts else min(instants, default=0)
+    length = max(instants, default=start) - start
+    if length > 3 * _HOUR_MS:
+        return _Axis(start, "h", _HOUR_MS)
+    if length > 300_000:
+        return _Axis(start, "min", 60_000)
+    return _Axis(start, "s", 1000)
+
+
+def _device_ms(events: list[Event], statuses: list[Status], axis: _Axis) -> int:
+    ends = [event.ms for event in events] + [status.device_ms for status in statuses]
+    return max(ends, default=axis.start_ms) - axis.start_ms
+
+
+def _volume_chart(
+    plan: Plan | None, statuses: list[Status], events: list[Event], axis: _Axis
+) -> str:
+    delivered = [
+        (axis.at(status.device_ms), _moved_nl(status) / _NL_PER_ML)
+        for status in statuses
+        if status.run is not None
+    ]
+    al_per_step = next(
+        (status.syringe.al_per_step for status in statuses if status.syringe is not None), 0
+    )
+    for event in events:
+        if event.name in ("end", "stop") and "witnessed_steps" in event.data:
+            witnessed = int(event.data["witnessed_steps"])
+            delivered.append((axis.at(event.ms), witnessed * al_per_step / _AL_PER_ML))
+    series = [
+        Series("ordered", "ordered", _ordered(plan, al_per_step, axis)),
+        Series("delivered", "delivered", [(0.0, 0.0), *delivered]),
+    ]
+    marks = [
+        Mark(axis.at(event.ms), str(event.data.get("code", event.name)))
+        for event in events
+        if event.name == "alarm"
+    ]
+    marks += [
+        Mark(axis.at(event.ms), event.name.replace("_", "-"), "note")
+        for event in events
+        if event.name in ("pause", "near_empty", "rate", "stop", "load")
+        and event.ms > axis.start_ms
+    ]
+    return Chart(f"time in {axis.unit}", "volume in mL", series, marks).render()
+
+
+def _moved_nl(status: Status) -> int:
+    # Steps, not delivered_nl: a withdrawal moves volume, too.
+    if status.run is None or status.syringe is None:
+        return 0
+    return status.run.witnessed_steps * status.syringe.al_per_step // 10**9
+
+
+def _ordered(plan: Plan | None, al_per_step: int, axis: _Axis) -> list[tuple[float, float]]:
+    if plan is None:
+        return []
+    points = [(0.0, 0.0)]
+    at_ms, steps = 0, 0
+    for part in plan.stretches:
+        at_ms += part.duration_ms
+        steps += part.steps
+        points.append((at_ms / axis.unit_ms, steps * al_per_step / _AL_PER_ML))
+    return points
+
+
+def _rate_chart(plan: Plan | None, statuses: list[Status], axis: _Axis) -> str:
+    ordered: list[tuple[float, float]] = []
+    at_ms = 0
+    for part in plan.stretches if plan is not None else []:
+        ordered.append((at_ms / axis.unit_ms, part.rate_al_per_h / _AL_PER_ML))
+        at_ms += part.duration_ms
+        ordered.append((at_ms / axis.unit_ms, part.rate_al_per_h / _AL_PER_ML))
+    real = [
+        (axis.at(status.device_ms), status.rate_al_per_h / _AL_PER_ML)
+        for status in statuses
+        if status.run is not None
+    ]
+    series = [Series("ordered", "ordered", ordered), Series("in effect", "delivered", real, True)]
+    return Chart(f"time in {axis.unit}", "rate in mL/h", series, height=180).render()
+
+
+def _histogram(errors: edge_errors.EdgeErrors) -> str:
+    """Return bars of deviation in ns, centred on 0, wide enough for the worst."""
+    width = max(1, -(-2 * errors.worst_ns // _BARS), errors.tick_ns // 4)
+    half = _BARS // 2
+    counts = [0] * _BARS
+    for error in errors.errors_ns:
+        place = (error + width // 2) // width
+        counts[max(-half, min(half, place)) + half] += 1
+    labels = [f"{(index - half) * width:+d}" if index != half else "0" for index in range(_BARS)]
+    return bars(labels, counts, "deviation from the ideal instant in ns", "edges")
+
+
+def _describe(event: Event) -> str:
+    """Return the facts of an event in words."""
+    data: dict[str, Any] = event.data
+    match event.name:
+        case "stretch":
+            return (
+                f"{data['steps']:,} steps at {output.rate(int(data['rate']))} from tick "
+                f"{data['t0']:,}"
+            )
+        case "end" | "stop":
+            return (
+                f"{data.get('reason', '')}: {data.get('ordered_steps', 0):,} ordered, "
+                f"{data.get('commanded_steps', 0):,} commanded, "
+                f"{data.get('witnessed_steps', 0):,} witnessed"
+            )
+        case "alarm":
+            return f"{data.get('code')} ({data.get('priority')}): {data.get('text')}"
+        case _:
+            return ", ".join(f"{name} {value}" for name, value in data.items())

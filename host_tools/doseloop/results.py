@@ -1,0 +1,195 @@
+"""What a pump says, typed. Shapes only: no text for people, no bytes.
+
+Volumes in nanolitres (floored, for show) or steps (the truth), rates in aL/h, times in ms of the
+pump's own clock. Replies are converted strictly; keys that a newer firmware adds are ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from doseloop.errors import LinkError
+
+_T = TypeVar("_T")
+
+
+class PumpId(msgspec.Struct, frozen=True):
+    """Which pump this is, as `status` shows it; `alias` and `port` are the host's words."""
+
+    serial: str
+    firmware: str
+    protocol: int
+    board: str | None = None
+    tier: str = "hardware"
+    alias: str | None = None
+    port: str = ""
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """The run in progress, or the last one while its order is still loaded."""
+
+    id: str
+    step: int
+    ordered_steps: int
+    commanded_steps: int
+    witnessed_steps: int
+    delivered_nl: int
+    remaining_nl: int
+    remaining_ms: int
+
+
+class SyringeState(msgspec.Struct, frozen=True):
+    """The syringe in force; `position_steps` counts from its full end."""
+
+    model: str | None
+    al_per_step: int
+    position_steps: int
+    remaining_nl: int | None
+    calibrated: bool = False
+
+
+class AlarmState(msgspec.Struct, frozen=True):
+    """One alarm that is on."""
+
+    code: str
+    priority: str
+    since_ms: int
+    silenced: bool = False
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The contract's status object."""
+
+    schema: int
+    pump: PumpId
+    state: str
+    device_ms: int
+    last_event: int
+    run: RunState | None
+    rate_al_per_h: int
+    tick_hz: int
+    syringe: SyringeState | None
+    library: str | None = None
+    alarms: list[AlarmState] = []
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The reply to `hello`."""
+
+    session: int
+    serial: str
+    firmware: str
+    protocol: int
+    boot: int
+    tick_hz: int
+    state: str
+    last_event: int
+    device_ms: int
+    board: str | None = None
+    tier: str = "hardware"
+    micropython: str = ""
+    config_crc: str | None = None
+    hash: str | None = None
+    open: bool = True
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """One part of a plan at one rate; a pause has rate 0."""
+
+    mode: str
+    rate_al_per_h: int
+    steps: int
+    duration_ms: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What an order will do, worked out by the pump before it starts."""
+
+    ordered_steps: int
+    duration_ms: int
+    stretches: list[Stretch] = []
+    syringe_changes: int = 0
+    syringe: str | None = None
+    fill_al: int | None = None
+    order_crc: str | None = None
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """What the pump had delivered when it stopped or paused."""
+
+    delivered_nl: int = 0
+    witnessed_steps: int = 0
+    commanded_steps: int = 0
+    ordered_steps: int = 0
+    run: str | None = None
+    state: str | None = None
+
+
+class Argument(msgspec.Struct, frozen=True):
+    """One argument of a command, as the device describes it."""
+
+    name: str
+    unit: str | None = None
+    required: bool = False
+    min: int | None = None
+    max: int | None = None
+
+
+class CommandSpec(msgspec.Struct, frozen=True):
+    """One row of the device's command table."""
+
+    name: str
+    args: list[Argument] = []
+    states: list[str] = []
+    help: str = ""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One numbered event; `n` counts from 1 at every boot. `data` holds the rest of it."""
+
+    n: int
+    boot: int
+    ms: int
+    name: str
+    run: str | None = None
+    data: dict[str, Any] = {}
+
+
+class Telemetry(msgspec.Struct, frozen=True):
+    """One status that the pump sent by itself; some may be lost on the way."""
+
+    status: Status
+
+
+_EVENT_KEYS = frozenset({"n", "boot", "ms", "e", "run"})
+
+
+def convert(obj: Any, kind: type[_T], what: str) -> _T:
+    """Return `obj` as `kind`; raise `LinkError` naming `what` and the key that is wrong."""
+    try:
+        return msgspec.convert(obj, kind)
+    except msgspec.ValidationError as error:
+        raise LinkError(f"the pump's {what} makes no sense: {error}", code="E_REPLY") from error
+
+
+def event(obj: dict[str, Any]) -> Event:
+    """Return the event inside an `!e` frame or an `events` reply; raise `LinkError`."""
+    return convert(
+        {
+            "n": obj.get("n"),
+            "boot": obj.get("boot"),
+            "ms": obj.get("ms"),
+            "name": obj.get("e"),
+            "run": obj.get("run"),
+            "data": {key: value for key, value in obj.items() if key not in _EVENT_KEYS},
+        },
+        Event,
+        "event",
+    )
+
+
+def plain(obj: msgspec.Struct) -> dict[str, Any]:
+    """Return a result as JSON-ready built-in types, in the order of the contract."""
+    return msgspec.to_builtins(obj)

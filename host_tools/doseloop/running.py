@@ -1,0 +1,240 @@
+"""Follow a run to its end, whoever started it: progress, events, alarms, signals.
+
+Used by `run`, `infuse` and `withdraw`. The pump owns the dose: leaving this loop changes nothing
+unless it stops the pump on purpose (Ctrl-C).
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import FrameType
+from typing import Any
+
+from doseloop import output
+from doseloop.errors import DoseloopError, EndedShort, Interrupted, LinkError
+from doseloop.pump import Pump
+from doseloop.results import Delivered, Event, Status
+
+MOVING = frozenset({"infusing", "withdrawing", "bolus", "kvo"})
+IN_RUN = MOVING | {"paused", "alarm"}
+_SILENCE_S = 1.0  # the pump is asked when it has said nothing for so long
+_STOP_S = 5.0  # a stop ramp is far shorter; with a held clock it would never end
+_UPDATES = 200  # telemetry frames in one run
+_LEAST_MS, _MOST_MS = 100, 3_600_000
+
+
+class Detached(DoseloopError):
+    """SIGTERM or SIGHUP: the pump goes on alone. The exit code is the shell's for the signal."""
+
+    default_code = "E_DETACHED"
+    default_next = "doseloop run --attach"
+
+    def __init__(self, signum: int, run: str) -> None:
+        super().__init__(f"detached; the pump goes on with run {run}")
+        self.exit_code = 128 + signum  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, or stands: steps and nanolitres as the pump booked them."""
+
+    run: str
+    reason: str
+    ordered_steps: int
+    commanded_steps: int
+    witnessed_steps: int
+    delivered_nl: int
+    device_ms: int | None  # from its start event to its end, in the pump's time
+    wall_ms: int
+    alarm: str | None = None
+    alarm_text: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was ordered was delivered, without an alarm."""
+        return self.reason == "done" and self.alarm is None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as one object."""
+        return {"schema": 1, **asdict(self)}
+
+    def short(self) -> EndedShort:
+        """Return the error for a run that is not complete."""
+        why = f"{self.alarm}: {self.alarm_text}" if self.alarm else self.reason
+        return EndedShort(
+            f"run {self.run} ended short ({why}): {self.witnessed_steps:,} of "
+            f"{self.ordered_steps:,} steps witnessed, {output.ml(self.delivered_nl)} delivered",
+            code=self.alarm or "A_ENDED_SHORT",
+            details={"run": self.as_json()},
+        )
+
+
+def telemetry_ms(duration_ms: int) -> int:
+    """Return how often the pump should report, in its ms, for a run of `duration_ms`."""
+    return max(_LEAST_MS, min(_MOST_MS, duration_ms // _UPDATES))
+
+
+class Signals:
+    """Which signal came, while installed; each also wakes the pump's `message`."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.came: int | None = None
+        self._wake = wake
+
+    @contextmanager
+    def installed(self) -> Iterator[Signals]:
+        """Catch SIGINT, SIGTERM and SIGHUP until the block ends."""
+        names = ("SIGINT", "SIGTERM", "SIGHUP")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        old = {number: signal.signal(number, self._handle) for number in numbers}
+        try:
+            yield self
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        # Ctrl-C outweighs: whoever pressed it wants the motor to stand.
+        if self.came != signal.SIGINT:
+            self.came = signum
+        self._wake()
+
+
+class Follower:
+    """One run being followed on an open pump."""
+
+    def __init__(self, pump: Pump, run: str, progress: output.Progress, signals: Signals) -> None:
+        self._pump = pump
+        self._run = run
+        self._boot = pump.identity.boot
+        self._progress = progress
+        self._signals = signals
+        self._began = time.monotonic()
+        self._start_ms: int | None = None
+        self._end: Event | None = None
+        self._alarm: Event | None = None
+        self._status: Status | None = None
+
+    def follow(self) -> Outcome:
+        """Return when the run has ended or an alarm holds it.
+
+        Raises `Interrupted` (after stopping the pump), `Detached`, or `LinkError`.
+        """
+        while self._end is None:
+            self._heed_signals()
+            try:
+                message = self._pump.message(_SILENCE_S)
+                if message is None and self._signals.came is None:
+                    self._take_status(self._pump.catch_up())
+            except LinkError as error:
+                error.next = "the pump goes on by itself; then: doseloop run --attach"
+                raise
+            if isinstance(message, Event):
+                self._take_event(message)
+            elif message is not None:
+                self._take_status(message.status)
+            if self._standing():
+                break
+        return self._outcome()
+
+    def _heed_signals(self) -> None:
+        came = self._signals.came
+        if came is None:
+            return
+        if came != signal.SIGINT:
+            self._pump.watch(0)
+            raise Detached(came, self._run)
+        delivered = stop_and_count(self._pump)
+        raise Interrupted(
+            f"stopped by Ctrl-C: run {self._run} delivered {output.ml(delivered.delivered_nl)}, "
+            f"{delivered.witnessed_steps:,} of {delivered.ordered_steps:,} steps witnessed",
+            details={"run": {"schema": 1, "reason": "stop", **_counts(delivered)}},
+        )
+
+    def _take_event(self, event: Event) -> None:
+        if event.name == "start" and event.run == self._run:
+            self._start_ms = event.ms
+        elif event.name in ("end", "stop") and event.run == self._run:
+            self._end = event
+        elif event.name == "alarm":
+            self._progress.say(f"ALARM {event.data.get('code')}: {event.data.get('text')}")
+            if event.data.get("priority") != "low":
+                self._alarm = event
+        elif event.name in ("near_empty", "pause", "resume", "rate", "clear"):
+            self._progress.say(f"{output.clock(event.ms)} {event.name} {_facts(event)}".rstrip())
+
+    def _take_status(self, status: Status) -> None:
+        self._status = status
+        self._progress.update(status)
+
+    def _standing(self) -> bool:
+        """Whether the run can't go on without a person; its last events are read then."""
+        if self._pump.identity.boot != self._boot:
+            return True
+        if self._alarm is None and (self._status is None or self._status.state in MOVING):
+            return False
+        status = self._pump.catch_up()
+        while (message := self._pump.message(0)) is not None:
+            if isinstance(message, Event):
+                self._take_event(message)
+        self._take_status(status)
+        if self._end is None and status.state == "paused":
+            self._alarm = None  # somebody cleared it meanwhile
+            return False
+        return self._end is not None or status.state not in MOVING
+
+    def _outcome(self) -> Outcome:
+        end, run = self._end, None if self._status is None else self._status.run
+        counts: dict[str, Any] = {}
+        if end is not None:
+            counts = end.data
+        elif run is not None and run.id == self._run:
+            counts = {name: getattr(run, name) for name in _COUNTS}
+        if end is not None:
+            reason = str(end.data.get("reason", end.name))
+        elif self._pump.identity.boot != self._boot:
+            reason = "the pump restarted"
+        else:
+            reason = "alarm" if self._alarm is not None else "its end was not seen"
+        if end is not None and self._start_ms is not None:
+            device_ms = end.ms - self._start_ms
+        elif self._status is not None and self._start_ms is not None:
+            device_ms = self._status.device_ms - self._start_ms
+        else:
+            device_ms = None
+        alarm = None if self._alarm is None else self._alarm.data
+        return Outcome(
+            run=self._run,
+            reason=reason,
+            **{name: int(counts.get(name, 0)) for name in _COUNTS},
+            device_ms=device_ms,
+            wall_ms=round((time.monotonic() - self._began) * 1000),
+            alarm=None if alarm is None else str(alarm.get("code")),
+            alarm_text=None if alarm is None else str(alarm.get("text")),
+        )
+
+
+_COUNTS = ("ordered_steps", "commanded_steps", "witnessed_steps", "delivered_nl")
+
+
+def stop_and_count(pump: Pump) -> Delivered:
+    """Stop the pump, wait for the end of its ramp, return the final count."""
+    delivered = pump.stop()
+    deadline = time.monotonic() + _STOP_S
+    while time.monotonic() < deadline:
+        if pump.catch_up().state not in MOVING:
+            return pump.stop()  # it stands: this only reads the totals
+        pump.message(0.05)
+    return delivered
+
+
+def _counts(delivered: Delivered) -> dict[str, Any]:
+    return {"run": delivered.run, **{name: getattr(delivered, name) for name in _COUNTS}}
+
+
+def _facts(event: Event) -> str:
+    return ", ".join(f"{name} {value}" for name, value in event.data.items())

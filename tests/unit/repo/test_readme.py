@@ -1,0 +1,140 @@
+"""Every command that the README shows is run here, or stands below with where it is run."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# What can't run inside the suite, and what stands in for it.
+ELSEWHERE = {
+    "make test": "this suite; .ci/run",
+    ".venv/bin/python -m serial.tools.miniterm --eol LF out/pump": "test_plain_words_by_hand",
+    ".venv/bin/doseloop flash --uf2 RPI_PICO-v1.28.0.uf2": "tests/unit/flash/test_uf2.py",
+    "make flash PORT=/dev/ttyACM0": "tests/unit/flash/test_cli_flash.py",
+    ".venv/bin/doseloop config push --board pico_tmc2209 --syringe bd-plastipak-50"
+    " --port /dev/ttyACM0": "test_config_push_to_the_simulated_pump",
+}
+SERVER = ".venv/bin/doseloop sim --link out/pump --speed 60"
+EXIT = {
+    ".venv/bin/doseloop run examples/immunoglobulin.toml --sim --yes --fault step_lost@600:20": 6
+}
+
+
+def commands(text: str) -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+ALL = commands(README)
+BY_HAND = [c for c in ALL if "out/pump" in c and c != SERVER and c not in ELSEWHERE]
+ALONE = [c for c in ALL if c not in ELSEWHERE and c != SERVER and c not in BY_HAND]
+
+
+def environment(home: Path) -> dict[str, str]:
+    wanted = {name: value for name, value in os.environ.items() if name != "DOSELOOP_PORT"}
+    wanted.pop("MAKEFLAGS", None)  # this suite is itself run by make
+    return {**wanted, "DOSELOOP_HOME": str(home)}
+
+
+def run(command: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        shlex.split(command),
+        cwd=ROOT,
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def test_readme_begins_with_demo_then_test_then_the_fault_run():
+    assert ALL[:2] == ["make demo", "make test"]
+    assert ALL[2] in EXIT
+    assert SERVER in ALL
+    assert set(ELSEWHERE) <= set(ALL), "a command that the README no longer shows"
+    assert len(BY_HAND) >= 3
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_command_ends_as_the_readme_says(command, tmp_path):
+    result = run(command, tmp_path)
+    assert result.returncode == EXIT.get(command, 0), result.stdout + result.stderr
+
+
+def test_fault_run_tells_of_the_drift_and_counts_fewer_than_commanded(tmp_path):
+    (command,) = EXIT
+    result = run(command + " --json", tmp_path)
+    assert "A_DRIFT" in result.stdout + result.stderr
+
+
+@pytest.fixture
+def pump(tmp_path):
+    """Serve the README's simulated pump, but at a link of this test's own."""
+    link = tmp_path / "pump"
+    # With out/pump two runs of the suite on one machine would meet.
+    command = SERVER.replace("out/pump", str(link))
+    process = subprocess.Popen(
+        shlex.split(command),
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("/")
+    yield link
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    process.stdout.close()
+    assert not link.exists()
+
+
+def test_commands_by_hand_work_in_the_order_shown(pump, tmp_path):
+    for command in BY_HAND:
+        result = run(command.replace("out/pump", str(pump)), tmp_path)
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+
+
+def test_config_push_to_the_simulated_pump(pump, tmp_path):
+    (command,) = [c for c in ELSEWHERE if "config push" in c]
+    result = run(command.replace("/dev/ttyACM0", str(pump)), tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_plain_words_by_hand(pump):
+    """Type what the README says; each word must be answered before the next."""
+    import serial
+
+    with serial.Serial(str(pump), timeout=0.2) as port:
+
+        def say(words: str, expected: str) -> None:
+            port.write(words.encode() + b"\n")
+            said, deadline = "", time.monotonic() + 10
+            while expected not in said:
+                assert time.monotonic() < deadline, f"{words}: {said!r}"
+                said += port.read(256).decode()
+
+        say("help", "infuse")
+        say("status", "idle")
+        say("infuse 2.5 mL 5 mL/h", "5 mL/h")
+        say("start", "infusing")
+        say("stop", "delivered")
+
+
+def test_folders_and_pages_that_the_readme_names_exist():
+    rows = re.findall(r"^\| `([a-z_/]+/)` \|", README, re.MULTILINE)
+    assert rows
+    for folder in rows:
+        assert (ROOT / folder).is_dir(), folder
+    for page in re.findall(r"\]\(((?:docs|CONTRIBUTING|CHANGELOG)[^)]*)\)", README):
+        assert (ROOT / page).exists(), page
