@@ -21,7 +21,6 @@ from pump.link import Link
 from pump.version import FIRMWARE, PROTOCOL
 
 _BOOT_FILE = "/boot.count"
-_HASH_FILE = "/firmware.hash"
 
 
 class App:
@@ -114,7 +113,8 @@ class App:
             "cause": self.cause,
             "tick_hz": 1_000_000,
             "config_crc": config_module.crc_of(text) if text else None,
-            "hash": (storage.read(_HASH_FILE) or "").strip() or None,
+            # flash puts it beside the firmware, so that one rename switches both.
+            "hash": (storage.read(sys.path[0] + "/firmware.hash") or "").strip() or None,
             "state": self.controller.state,
             "open": True,
             "last_event": self.events.last,
@@ -179,7 +179,6 @@ class App:
             self.serial.wait(1)
         chip.stop_watchdog()
 
-
     def _pass(self):
         controller, link = self.controller, self.link
         if link.poll():
@@ -197,7 +196,7 @@ class App:
         self.controller.fault()
         text = io.StringIO()
         sys.print_exception(error, text)
-        self.events.add("fault", code="E_INTERNAL", text=text.getvalue()[-400:])
+        self.events.add("fault", code="E_INTERNAL", text=text.getvalue()[-400:])  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _next_boot():

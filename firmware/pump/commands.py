@@ -6,7 +6,6 @@ connect, so names and limits can't drift apart.
 
 from pump import order, quantity
 from pump.errors import Refused
-from pump.version import FIRMWARE, PROTOCOL
 
 _UPLOAD_MAX = 8192
 _CHUNK = 512
@@ -79,8 +78,16 @@ class Commands:
         view = []
         for name in names[first : first + 3]:
             spec, text = TABLE[name]
-            view.append({"name": name, "help": text, "args": [
-                {"name": key, "unit": kind, "required": required} for key, kind, required in spec]})
+            view.append(
+                {
+                    "name": name,
+                    "help": text,
+                    "args": [
+                        {"name": key, "unit": kind, "required": required}
+                        for key, kind, required in spec
+                    ],
+                }
+            )
         after = first + 3
         return {"commands": view, "next": after if after < len(names) else None}
 
@@ -197,7 +204,7 @@ class Commands:
 
 
 def parse_words(line):
-    """Return (command, args) of a plain line such as ``infuse 2.5 mL 5 mL/h``, or raise Refused."""
+    """Return (command, args) of a line such as ``infuse 2.5 mL 5 mL/h``, or raise Refused."""
     words = line.split(" ")
     name = words[0]
     if name not in TABLE or name in ("put", "config", "order", "config_get", "commands"):

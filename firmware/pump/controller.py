@@ -52,11 +52,14 @@ class Controller:
         self._need_config()
         if direct:
             motor = self.motor
-            order.check_room(new_order, motor.remaining_steps() * motor.al, motor.room(-1) * motor.al)
+            order.check_room(
+                new_order, motor.remaining_steps() * motor.al, motor.room(-1) * motor.al
+            )
         self.order = new_order
         self._go(states.READY)
-        self._events.add("order", name=new_order.name, crc=new_order.crc,
-                         ordered_steps=new_order.total_steps())
+        self._events.add(
+            "order", name=new_order.name, crc=new_order.crc, ordered_steps=new_order.total_steps()
+        )
         return self.plan_view()
 
     def plan_view(self):
@@ -90,8 +93,13 @@ class Controller:
         self._runs += 1
         self.run = Run("%d-%d" % (self._events.boot, self._runs), self.order, self.motor.al)
         self._watchdog.arm()
-        self._events.add("start", run=self.run.id, ordered_steps=self.run.ordered,
-                         duration_ms=self.order.duration_ms(), name=self.order.name)
+        self._events.add(
+            "start",
+            run=self.run.id,
+            ordered_steps=self.run.ordered,
+            duration_ms=self.order.duration_ms(),
+            name=self.order.name,
+        )
         self._next_leg()
         return {"run": self.run.id}
 
@@ -228,7 +236,7 @@ class Controller:
             item = run.item()
         if item is None:
             self._close("done")
-            self._go(states.IDLE)
+            self._after(run)
         elif not item.way:
             self._go(states.PAUSED)
             self._resume_at = self._clock.ms() + item.duration_ms
@@ -237,19 +245,31 @@ class Controller:
             self._go(states.INFUSING if item.way > 0 else states.WITHDRAWING)
             self.motor.start(run)
 
+    def _after(self, run):
+        room = self.motor.room(1)
+        if run.order.kvo is None or self.state != states.INFUSING or not room:
+            self._go(states.IDLE)
+            return
+        run.keep_open(run.order.kvo, room)
+        self._go(states.KVO)
+        self._events.add("kvo", run=run.id, rate=run.kvo.rate)
+        self.motor.start(run)
+
     def _motion_ended(self, ended):
         then, self._then = self._then, None
         if ended == "stopped":
             then()
         elif ended == "takeup":
             self._next_leg()
+        elif ended == "done" and self.state == states.KVO:
+            self._alarm("A_EMPTY")
         elif ended == "done":
             if then is not None and then is not self._rate_changed:
                 then()  # it was over before the ramp could begin
             else:
                 self._next_leg()
         elif ended == "cut":
-            self._alarm("A_EMPTY" if self.state == states.INFUSING else "A_FULL")
+            self._alarm("A_FULL" if self.state == states.WITHDRAWING else "A_EMPTY")
         else:
             self._alarm(ended)
 
@@ -264,6 +284,9 @@ class Controller:
         self._events.add("pause", run=self.run.id)
 
     def _stopped(self):
+        if self.state == states.KVO:
+            self._events.add("stop", run=self.run.id, reason="kvo", kvo_steps=self.run.kvo.done)
+            self.motor.release()
         self._close("stop")
         self._go(states.IDLE)
 
@@ -299,8 +322,9 @@ class Controller:
         self._alarms.clear("A_NEAR_EMPTY")
         self.motor.release()
         totals = self.run.totals()
-        self._events.add("end" if reason != "stop" else "stop", run=self.run.id, reason=reason,
-                         **totals)
+        self._events.add(
+            "end" if reason != "stop" else "stop", run=self.run.id, reason=reason, **totals
+        )
 
     def _warn(self):
         if self.state != states.INFUSING or self.motor.taking_up:

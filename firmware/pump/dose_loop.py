@@ -10,7 +10,6 @@ from array import array
 from micropython import const
 
 from pump import tick as t
-from pump.hal.clock import since_us
 
 _LEASE_TICKS = const(3_000_000)  # main may be silent this long; then the tick stops feeding
 _TICK_DEAD_US = const(700_000)  # no tick for this long, though a block lasts 0.28 s at most
@@ -19,7 +18,7 @@ _STREAM_POLL = const(3)
 
 
 class DoseLoop:
-    """Runs segments. Parts are hal objects; ``timer_of(state, ends, segs)`` makes the tick timer."""
+    """Runs segments. The parts are hal's; ``timer_of(state, ends, segs)`` makes the tick timer."""
 
     def __init__(self, generator, witness, clock, timer_of):
         self._generator = generator
@@ -60,7 +59,8 @@ class DoseLoop:
         self._next = next(segments, None)
         if self._next is not None:
             n, first, q, r, d, e = self._next
-            self._next = (n, first + t.EDGE_LEAD, q, r, d, e)  # a word ends EDGE_LEAD after its edge
+            # A word ends EDGE_LEAD ticks after its edge.
+            self._next = (n, first + t.EDGE_LEAD, q, r, d, e)
         self._append()
         self._fill()
         self._generator.feed()
@@ -81,7 +81,10 @@ class DoseLoop:
 
     def tick_dead(self):
         """True when the tick has not run for longer than the queue allows."""
-        return self.active and self.state[t.S_RUN] and since_us(self.state[t.S_BEAT]) > _TICK_DEAD_US
+        s = self.state
+        return bool(
+            self.active and s[t.S_RUN] and self._clock.since_us(s[t.S_BEAT]) > _TICK_DEAD_US
+        )
 
     def drained(self):
         """True when the step generator has pulled everything; the last word may still play."""

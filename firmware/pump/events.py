@@ -17,7 +17,7 @@ class Events:
         self.boot = boot
         self._ring = []
         self.last = 0
-        self.listener = None
+        self.listener = lambda event: None
 
     def add(self, e, **fields):
         """Record an event called ``e`` and hand it to the listener."""
@@ -27,8 +27,7 @@ class Events:
         if len(self._ring) == _KEEP:
             self._ring.pop(0)
         self._ring.append(event)
-        if self.listener:
-            self.listener(event)
+        self.listener(event)
         return event
 
     def first(self):

@@ -10,7 +10,7 @@ from pump.tick import WORD_MIN
 
 
 class Stretch:
-    """A stretch on the time line: ``t0``, ``steps``, its ``item`` and rate; ``up``/``down`` ramps."""
+    """A stretch on the time line; ``up`` and ``down`` are its ramps, (steps, ticks) pieces."""
 
     def __init__(self, item, rate, steps, t0, up, down):
         self.item = item

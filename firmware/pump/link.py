@@ -7,7 +7,7 @@ counted: they can be asked for again. Nothing here ever waits for the host.
 
 from micropython import const
 
-from pump import commands, words, wire
+from pump import commands, wire, words
 from pump.errors import Refused
 
 _QUEUE_MAX = const(6144)  # bytes waiting for the port

@@ -208,10 +208,24 @@ class Motor:
             if ramp:
                 steps = sum(n for n, _ in ramp)
                 flat -= steps
-                self._events.add("ramp", run=run.id, why=name, steps=steps,
-                                 ticks=sum(ticks for _, ticks in ramp), to=t0)
-        self._events.add("stretch", run=run.id, t0=t0, rate=stretch.rate, tick_hz=arith.TICK_HZ,
-                         al_per_step=self.al, steps=flat, dir=leg.way)
+                self._events.add(
+                    "ramp",
+                    run=run.id,
+                    why=name,
+                    steps=steps,
+                    ticks=sum(ticks for _, ticks in ramp),
+                    to=t0,
+                )
+        self._events.add(
+            "stretch",
+            run=run.id,
+            t0=t0,
+            rate=stretch.rate,
+            tick_hz=arith.TICK_HZ,
+            al_per_step=self.al,
+            steps=flat,
+            dir=leg.way,
+        )
 
 
 class _Takeup:
@@ -227,4 +241,6 @@ class _Takeup:
 
     def segments(self):
         """Yield its one segment."""
-        return iter(planner.ramp_segments([(self.steps, self.steps * arith.TICK_HZ // self.max_hz)]))
+        return iter(
+            planner.ramp_segments([(self.steps, self.steps * arith.TICK_HZ // self.max_hz)])
+        )

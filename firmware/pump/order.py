@@ -78,13 +78,22 @@ def unseal(text, config):
         raise Refused("E_ORDER", "an order has 1 to %d steps" % ITEMS_MAX)
     model = config["syringe"]["model"]
     if data.get("syringe") not in (None, model):
-        raise Refused("E_ORDER", "order is for syringe %s, the pump has %s"
-                      % (str(data["syringe"])[:64], model),
-                      next_step="doseloop config push, or another order")
+        raise Refused(
+            "E_ORDER",
+            "order is for syringe %s, the pump has %s" % (str(data["syringe"])[:64], model),
+            next_step="doseloop config push, or another order",
+        )
     fill = _whole(data, "fill_al", None)
     crc = text.split("\n", 1)[0].split(" ")[3]
-    return make(str(data.get("name", ""))[:64], steps, config, fill,
-                _whole(data, "kvo_al_per_h", None), _stop_ms(data.get("on_link_loss")), crc)
+    return make(
+        str(data.get("name", ""))[:64],
+        steps,
+        config,
+        fill,
+        _whole(data, "kvo_al_per_h", None),
+        _stop_ms(data.get("on_link_loss")),
+        crc,
+    )
 
 
 def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0"):
@@ -98,9 +107,12 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0"):
     _fix_steps(items, config["motion"]["al_per_step"])
     for item in items:
         if item.way and not item.steps and len(items) == 1:
-            raise Refused("E_VOLUME", "less than one step of the motor",
-                          limit=quantity.format(config["motion"]["al_per_step"], "volume"),
-                          nearest=quantity.format(config["motion"]["al_per_step"], "volume"))
+            raise Refused(
+                "E_VOLUME",
+                "less than one step of the motor",
+                limit=quantity.format(config["motion"]["al_per_step"], "volume"),
+                nearest=quantity.format(config["motion"]["al_per_step"], "volume"),
+            )
     return Order(name, items, fill_al, kvo, stop_ms, crc)
 
 
@@ -114,14 +126,22 @@ def check_rate(rate, limits):
     else:
         return
     text = quantity.format(edge, "rate")
-    raise Refused(code, "rate %s is %s what board and syringe allow"
-                  % (quantity.format(rate, "rate"), word), limit=text, nearest=text)
+    raise Refused(
+        code,
+        "rate %s is %s what board and syringe allow" % (quantity.format(rate, "rate"), word),
+        limit=text,
+        nearest=text,
+    )
 
 
 def _volume(what, volume, most):
     text = quantity.format(most, "volume")
-    return Refused("E_VOLUME", "%s of %s is beyond the plunger's %s"
-                   % (what, quantity.format(volume, "volume"), text), limit=text, nearest=text)
+    return Refused(
+        "E_VOLUME",
+        "%s of %s is beyond the plunger's %s" % (what, quantity.format(volume, "volume"), text),
+        limit=text,
+        nearest=text,
+    )
 
 
 def check_room(order, infuse_al, withdraw_al):

@@ -5,6 +5,7 @@ steps after a reversal are witnessed, but not booked as delivered.
 """
 
 from pump import arith
+from pump.order import Item
 
 
 class Run:
@@ -23,15 +24,18 @@ class Run:
         self.index = 0  # the item under way
         self.phase_al = 0
         self.ended = False
+        self.kvo = None  # the item that keeps the vein open after the order
 
     def item(self):
         """Return the item under way, None when all are done."""
         items = self.order.items
-        return items[self.index] if self.index < len(items) else None
+        return items[self.index] if self.index < len(items) else self.kvo
 
     def leg_items(self):
         """Return the items that can run as one motion from here: same way, no pause between."""
         items = self.order.items
+        if self.index >= len(items):
+            return [self.kvo]
         way = items[self.index].way
         end = self.index
         while end < len(items) and items[end].way == way:
@@ -39,7 +43,13 @@ class Run:
         return items[self.index : end]
 
     def book(self, way, made, seen):
-        """Add steps made and seen since the last booking, and move on through the items."""
+        """Add steps made and seen since the last booking, and move on through the items.
+
+        Steps of KVO are kept apart: they belong to no order.
+        """
+        if self.kvo is not None:
+            self.kvo.done += seen
+            return
         self.commanded += made
         self.witnessed += seen
         if way > 0:
@@ -61,6 +71,13 @@ class Run:
         item = self.item()
         self.phase_al = item.rest_al if item.way else self.phase_al
         self.index += 1
+
+    def keep_open(self, rate_al_per_h, steps):
+        """The order is done: go on at the KVO rate, never above the rate it ended with."""
+        rate = min(rate_al_per_h, self.order.items[-1].rate or rate_al_per_h)
+        self.kvo = Item(1, rate, steps * self.al, 0)
+        self.kvo.steps = steps
+        self.phase_al = 0
 
     def change_rate(self, rate_al_per_h):
         """Give the item under way a new rate; its volume stays what was ordered."""
@@ -103,5 +120,6 @@ class Run:
         view["remaining_ms"] = self.remaining_ms(pause_ms)
         view["takeup_steps"] = self.takeup
         view["withdrawn_nl"] = self.booked_out * self.al // 10**9
+        view["kvo_steps"] = self.kvo.done if self.kvo else 0
         view["order_crc"] = self.order.crc
         return view

@@ -94,7 +94,7 @@ def retire(s: ptr32, ring: ptr16, data: ptr32, pio: ptr32, witness: ptr32):  # I
     """Take back the words that the step generator has pulled: less queued time, more steps made.
 
     Read in this order (witness, DMA, FIFO level), each later value can only make ``made`` too
-    small by what moved in the microseconds between, never wrong for good: the next call catches up.
+    small by what moved in the microseconds between; the next call catches up.
     """
     s[S_SEEN] = (0 - witness[0]) & COUNT_MASK
     read = (data[_DMA_READ] & 0x3FFF) >> 1
@@ -223,7 +223,9 @@ def rewind(s: ptr32, ring: ptr16, ctrl: ptr32, ends: ptr16, segs: ptr32, cread: 
 
 
 @micropython.viper
-def check(s: ptr32, ends: ptr16, data: ptr32, chain: ptr32, pio: ptr32, sio: ptr32) -> int:  # ISR-safe
+def check(
+    s: ptr32, ends: ptr16, data: ptr32, chain: ptr32, pio: ptr32, sio: ptr32
+) -> int:  # ISR-safe
     """Decide what this tick does: DO_NOTHING, DO_FILL or DO_REWIND. Stops at once on a fault."""
     flags = s[S_FLAGS]
     # The PIO has already stopped itself when its stop input opened. An end switch or a wrong count

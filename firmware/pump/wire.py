@@ -16,7 +16,7 @@ KINDS = "qret"
 
 
 class WireError(Exception):
-    """A line that is not a good frame. ``code`` is an E_ code, ``seq`` what could be read of it."""
+    """A line that is not a good frame: an E_ ``code``, and ``seq`` if it could be read."""
 
     def __init__(self, code, message, seq=0):
         super().__init__(message)

@@ -36,7 +36,9 @@ def error_lines(error):
 def event_line(event):
     """Return one line for an event."""
     rest = "".join(
-        " %s=%s" % (key, event[key]) for key in sorted(event) if key not in ("n", "boot", "ms", "e")
+        " %s=%s" % (key, event[key])
+        for key in sorted(event)
+        if key not in ("n", "boot", "ms", "e")
     )
     return "# %d ms %s%s\n" % (event["ms"], event["e"], rest)
 

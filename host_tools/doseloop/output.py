@@ -12,19 +12,34 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from doseloop import quantities
-from doseloop.results import Event, Plan, Status
+from doseloop.results import Event, Plan, Status, Stretch
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _NL_PER_ML = 10**6
 _AL_PER_NL = 10**9
+_AL_PER_UL = 10**12
+_HOUR_MS = 3_600_000
 _PLAIN_EVERY = 10  # per cent, where there is no terminal to draw a bar on
 
 
 def ml(nl: int) -> str:
     """Return nanolitres as "12.345 mL", floored."""
     return f"{nl // _NL_PER_ML}.{nl % _NL_PER_ML // 1000:03d} mL"
+
+
+def ordered_ml(part: Stretch, al_per_step: int) -> str:
+    """Return the volume that a stretch was ordered with, to the nearest µL.
+
+    Its whole steps hold a little less; where rate and time give the same within one step, those
+    are what was written in the order.
+    """
+    steps_al = part.steps * al_per_step
+    al = part.rate_al_per_h * part.duration_ms // _HOUR_MS
+    if abs(al - steps_al) > al_per_step:
+        al = steps_al
+    return ml((al + _AL_PER_UL // 2) // _AL_PER_NL)
 
 
 def clock(ms: int) -> str:
@@ -51,7 +66,7 @@ def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
     """Return a plan as lines: what moves how long at which rate, then the sums."""
     lines = [f"Plan: {name}" if name else "Plan:"]
     header = ("step", "mode", "rate", "volume", "time")
-    rows = [header]
+    rows: list[tuple[str, ...]] = [header]
     for number, part in enumerate(plan.stretches, 1):
         still = part.mode == "pause"
         rows.append(
@@ -59,7 +74,7 @@ def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
                 str(number),
                 part.mode,
                 "" if still else rate(part.rate_al_per_h),
-                "" if still else ml(part.steps * al_per_step // _AL_PER_NL),
+                "" if still else ordered_ml(part, al_per_step),
                 clock(part.duration_ms),
             )
         )
@@ -68,8 +83,8 @@ def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
         cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append("  " + "  ".join(cells).rstrip())
     lines.append(
-        f"  in all {ml(plan.ordered_steps * al_per_step // _AL_PER_NL)} in "
-        f"{clock(plan.duration_ms)}, {plan.ordered_steps:,} steps"
+        f"  in all {plan.ordered_steps:,} whole steps, "
+        f"{ml(plan.ordered_steps * al_per_step // _AL_PER_NL)}, in {clock(plan.duration_ms)}"
     )
     if plan.syringe:
         fill = f", filled with {quantities.show(plan.fill_al, 'volume')}" if plan.fill_al else ""
@@ -110,11 +125,36 @@ def status_text(status: Status) -> str:
     return table(rows)
 
 
+def describe(event: Event) -> str:
+    """Return the facts of an event in words, for progress and report; `logs` shows them raw."""
+    data: dict[str, Any] = event.data
+    match event.name:
+        case "stretch":
+            return f"{data['steps']:,} steps at {rate(int(data['rate']))} from tick {data['t0']:,}"
+        case "start":
+            return f"{data.get('ordered_steps', 0):,} steps ordered"
+        case "near_empty":
+            return f"{ml(int(data.get('remaining_nl', 0)))} left in the syringe"
+        case "rate":
+            return f"from {rate(int(data['old']))} to {rate(int(data['rate']))}"
+        case "end" | "stop":
+            return (
+                f"{data.get('reason', '')}: {data.get('ordered_steps', 0):,} ordered, "
+                f"{data.get('commanded_steps', 0):,} commanded, "
+                f"{data.get('witnessed_steps', 0):,} witnessed"
+            )
+        case "alarm":
+            return f"{data.get('code')} ({data.get('priority')}): {data.get('text')}"
+        case _:
+            return ", ".join(f"{name} {value}" for name, value in data.items())
+
+
 def event_line(event: Event) -> str:
     """Return an event as one line: boot, number, time since boot, name, facts."""
     facts = " ".join(f"{name}={value}" for name, value in event.data.items())
     run = f" run {event.run}" if event.run else ""
-    return f"{event.boot}:{event.n:<4} {event.ms / 1000:>12.3f} s  {event.name}{run} {facts}".rstrip()
+    when = f"{event.boot}:{event.n:<4} {event.ms / 1000:>12.3f} s"
+    return f"{when}  {event.name}{run} {facts}".rstrip()
 
 
 class Progress:

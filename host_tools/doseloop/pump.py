@@ -100,7 +100,10 @@ class Pump:
 
     def status(self) -> Status:
         """Get what the pump does now."""
-        return self._status(self._call("status"))
+        status = self._status(self._call("status"))
+        if self.recorder is not None:
+            self.recorder.telemetry(self.identity, status)
+        return status
 
     def commands(self) -> list[results.CommandSpec]:
         """Get the pump's own command table, with units and limits."""

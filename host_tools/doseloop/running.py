@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import FrameType
@@ -86,7 +86,7 @@ class Signals:
         self._wake = wake
 
     @contextmanager
-    def installed(self) -> Iterator[Signals]:
+    def installed(self) -> Generator[Signals]:
         """Catch SIGINT, SIGTERM and SIGHUP until the block ends."""
         names = ("SIGINT", "SIGTERM", "SIGHUP")
         numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
@@ -165,7 +165,9 @@ class Follower:
             if event.data.get("priority") != "low":
                 self._alarm = event
         elif event.name in ("near_empty", "pause", "resume", "rate", "clear"):
-            self._progress.say(f"{output.clock(event.ms)} {event.name} {_facts(event)}".rstrip())
+            self._progress.say(
+                f"{output.clock(event.ms)} {event.name.replace('_', ' ')} {output.describe(event)}".rstrip()
+            )
 
     def _take_status(self, status: Status) -> None:
         self._status = status
@@ -234,7 +236,3 @@ def stop_and_count(pump: Pump) -> Delivered:
 
 def _counts(delivered: Delivered) -> dict[str, Any]:
     return {"run": delivered.run, **{name: getattr(delivered, name) for name in _COUNTS}}
-
-
-def _facts(event: Event) -> str:
-    return ", ".join(f"{name} {value}" for name, value in event.data.items())

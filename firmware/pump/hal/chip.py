@@ -1,9 +1,9 @@
 """The chip itself: who it is, why it started, its watchdog, and handing the board to a person."""
 
 import sys
+from binascii import hexlify
 
 import machine
-from binascii import hexlify
 from micropython import const
 
 from pump.hal import registers as reg

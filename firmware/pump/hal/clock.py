@@ -22,7 +22,6 @@ class Clock:
         """Return whole milliseconds since boot."""
         return self.us() // 1000
 
-
-def since_us(then):
-    """Return microseconds since a ticks_us() value less than eight minutes old."""
-    return time.ticks_diff(time.ticks_us(), then)
+    def since_us(self, then):
+        """Return microseconds since a ticks_us() value less than eight minutes old."""
+        return time.ticks_diff(time.ticks_us(), then)

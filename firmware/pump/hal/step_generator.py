@@ -31,6 +31,11 @@ _PULL_NOBLOCK = const(0x8080)
 _SET_PINS_0 = const(0xE000)
 
 
+TYPE_CHECKING = False  # true for a type checker only: MicroPython has no typing
+if TYPE_CHECKING:
+    from rp2.asm_pio import *
+
+
 # fmt: off
 @rp2.asm_pio(
     out_init=rp2.PIO.OUT_LOW, set_init=rp2.PIO.OUT_LOW,
@@ -67,11 +72,11 @@ class StepGenerator:
         self._stop = stop
         self._data = rp2.DMA()
         self._chain = rp2.DMA()
-        self.data = self._data.registers
-        self.chain = self._chain.registers
+        self.data = self._data.registers  # pyright: ignore[reportAttributeAccessIssue]
+        self.chain = self._chain.registers  # pyright: ignore[reportAttributeAccessIssue]
         self._data_ctrl = self._data.pack_ctrl(
             size=1, inc_read=True, inc_write=False, ring_size=tick.RING_BITS, ring_sel=False,
-            treq_sel=_DREQ_PIO0_TX0, chain_to=self._chain.channel, irq_quiet=True,
+            treq_sel=_DREQ_PIO0_TX0, chain_to=self._chain.channel, irq_quiet=True,  # pyright: ignore[reportAttributeAccessIssue]
         )  # fmt: skip
         self._chain_ctrl = self._chain.pack_ctrl(
             size=2, inc_read=True, inc_write=False, ring_size=tick.CTRL_BITS, ring_sel=False,

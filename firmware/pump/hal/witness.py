@@ -13,6 +13,11 @@ _DREQ_PIO1_RX0 = const(12)
 _FOREVER = const(0x3FFFFFFF)  # transfers before the other channel takes over
 
 
+TYPE_CHECKING = False  # true for a type checker only: MicroPython has no typing
+if TYPE_CHECKING:
+    from rp2.asm_pio import *
+
+
 # fmt: off
 @rp2.asm_pio()
 def edge_witness():
@@ -56,7 +61,7 @@ class Witness:
                 read=self._sm, write=self.word, count=_FOREVER,
                 ctrl=dma.pack_ctrl(
                     size=2, inc_read=False, inc_write=False, treq_sel=_DREQ_PIO1_RX0,
-                    chain_to=other.channel, irq_quiet=True,
+                    chain_to=other.channel, irq_quiet=True,  # pyright: ignore[reportAttributeAccessIssue]
                 ),
                 trigger=dma is one,
             )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,7 +35,7 @@ def json_option(command: _F) -> _F:
 
 
 @contextmanager
-def open_recorded(port: str | None) -> Iterator[tuple[Pump, Store]]:
+def open_recorded(port: str | None) -> Generator[tuple[Pump, Store]]:
     """Open the pump and the records; all that it says goes there."""
     from doseloop.pump import Pump
     from doseloop.store import Store
@@ -45,7 +45,7 @@ def open_recorded(port: str | None) -> Iterator[tuple[Pump, Store]]:
 
 
 @contextmanager
-def open_pump(port: str | None) -> Iterator[Pump]:
+def open_pump(port: str | None) -> Generator[Pump]:
     """Open the pump; all that it says is recorded."""
     with open_recorded(port) as (pump, _):
         yield pump
@@ -117,6 +117,14 @@ def _kind(number: str, unit: str) -> str:
                 return kind  # the unit is of this kind, the number is wrong: say that
         else:
             return kind
+    if unit.lower() in ("nl", "ul", "ml", "l"):
+        return "volume"  # the grammar's own message names the right spelling
+    if not unit or unit[0].isdigit():
+        raise UsageError(
+            f"{number!r} has no unit",
+            code="E_UNIT",
+            next="write a number, one space and a unit: 2.5 mL, 5 mL/h, 30 min",
+        )
     raise UsageError(
         f"{text!r} is not a volume, a rate or a duration",
         code="E_UNIT",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +58,10 @@ def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json
     return True
 
 
-def run_order(pump: Pump, store: Store, order: LoadedOrder) -> Outcome:
-    """Start the loaded order and follow it to its end."""
+def run_order(
+    pump: Pump, store: Store, order: LoadedOrder, *, started: Callable[[], None] | None = None
+) -> Outcome:
+    """Start the loaded order and follow it to its end; `started` is called in between."""
     plan = order.plan
     signals = Signals(pump.wake)
     with signals.installed():
@@ -72,6 +75,8 @@ def run_order(pump: Pump, store: Store, order: LoadedOrder) -> Outcome:
             plan=plan,
             trace=order.trace,
         )
+        if started is not None:
+            started()
         return _follow(pump, run, signals)
 
 

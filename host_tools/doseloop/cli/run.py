@@ -127,8 +127,15 @@ def _run(
             loaded = follow.LoadedOrder(plan, order.name, text, trace)
             if not follow.prepare(pump, loaded, yes=yes, dry_run=dry_run, as_json=as_json):
                 return errors.OK
-            outcome = follow.run_order(pump, store, loaded)
+            go = None if own is None else own.go
+            outcome = follow.run_order(pump, store, loaded, started=go)
             serial = pump.identity.serial
+    except errors.LinkError as error:
+        if own is not None and own.died():
+            raise errors.DoseloopError(
+                f"the simulated pump ended by itself: {own.talk()}", code="E_SIM"
+            ) from error
+        raise
     except Detached:
         if own is not None:
             say(f"the simulated pump runs on: {own.port}, process {own.pid}")

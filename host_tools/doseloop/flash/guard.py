@@ -13,8 +13,9 @@ from doseloop.results import Identity, convert
 from doseloop.session import Session
 from doseloop.transport import SerialTransport
 
-# Everywhere else an order is under way, or its account is still open.
-MAY_FLASH = ("idle", "ready", "maintenance")
+# Everywhere else an order is loaded or under way, or its account is still open. The firmware
+# itself refuses to leave in the others.
+MAY_FLASH = ("idle", "maintenance", "fault")
 
 _HELLO_S = 0.5  # one of three tries; a fresh board costs a second and a half of waiting
 _RESTART_S = 20.0  # boot to ready takes 2 s; USB has to be found again by the system as well
@@ -42,7 +43,7 @@ def release(port: str) -> Identity | None:
             raise Refused(
                 f"the pump is {identity.state}; firmware is exchanged only when it is idle",
                 code="E_STATE",
-                limit=" or ".join(MAY_FLASH[:2]),
+                limit=" or ".join(MAY_FLASH),
                 next="wait for the end of the run, or: doseloop stop",
             )
         session.request("maintenance", {})

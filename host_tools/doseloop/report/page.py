@@ -75,8 +75,9 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"ml": output.ml, "clock": output.clock, "rate": output.rate}
-    axis = _axis(events, statuses)
+    shown = (output.ml, output.clock, output.rate, output.ordered_ml)
+    environment.globals |= {function.__name__: function for function in shown}
+    axis = _axis(record.plan, events, statuses)
     errors = None if trace is None else edge_errors.measure(trace, events)
     alarms = [event for event in events if event.name == "alarm"]
     return environment.get_template("page.html.j2").render(
@@ -89,10 +90,10 @@ def render(
         start_ms=axis.start_ms,
         device_ms=_device_ms(events, statuses, axis),
         volume_chart=_volume_chart(record.plan, statuses, events, axis),
-        rate_chart=_rate_chart(record.plan, statuses, axis),
+        rate_chart=_rate_chart(record.plan, events, axis),
         errors=errors,
-        histogram=None if errors is None else _histogram(errors),
-        describe=_describe,
+        histogram=None if errors is None or not errors.errors_ns else _histogram(errors),
+        describe=output.describe,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -109,11 +110,12 @@ def _stopping(alarms: list[Event]) -> bool:
     return any(alarm.data.get("priority") != "low" for alarm in alarms)
 
 
-def _axis(events: list[Event], statuses: list[Status]) -> _Axis:
+def _axis(plan: Plan | None, events: list[Event], statuses: list[Status]) -> _Axis:
     instants = [event.ms for event in events] + [status.device_ms for status in statuses]
     starts = [event.ms for event in events if event.name == "start"]
     start = starts[0] if starts else min(instants, default=0)
     length = max(instants, default=start) - start
+    length = max(length, 0 if plan is None else plan.duration_ms)
     if length > 3 * _HOUR_MS:
         return _Axis(start, "h", _HOUR_MS)
     if length > 300_000:
@@ -178,20 +180,34 @@ def _ordered(plan: Plan | None, al_per_step: int, axis: _Axis) -> list[tuple[flo
     return points
 
 
-def _rate_chart(plan: Plan | None, statuses: list[Status], axis: _Axis) -> str:
+def _rate_chart(plan: Plan | None, events: list[Event], axis: _Axis) -> str:
     ordered: list[tuple[float, float]] = []
     at_ms = 0
     for part in plan.stretches if plan is not None else []:
         ordered.append((at_ms / axis.unit_ms, part.rate_al_per_h / _AL_PER_ML))
         at_ms += part.duration_ms
         ordered.append((at_ms / axis.unit_ms, part.rate_al_per_h / _AL_PER_ML))
-    real = [
-        (axis.at(status.device_ms), status.rate_al_per_h / _AL_PER_ML)
-        for status in statuses
-        if status.run is not None
+    series = [
+        Series("ordered", "ordered", ordered),
+        Series("in effect", "delivered", _rates(events, axis), True),
     ]
-    series = [Series("ordered", "ordered", ordered), Series("in effect", "delivered", real, True)]
     return Chart(f"time in {axis.unit}", "rate in mL/h", series, height=180).render()
+
+
+def _rates(events: list[Event], axis: _Axis) -> list[tuple[float, float]]:
+    """Return time and rate in mL/h at each change, from the stretches and what ended them."""
+    points: list[tuple[float, float]] = []
+    for event in events:
+        data = event.data
+        if event.name == "stretch":
+            # Its tick, not the event's time: the event is recorded when main comes to it.
+            ms = int(data["t0"]) * 1000 // int(data["tick_hz"])
+            points.append((axis.at(ms), int(data["rate"]) / _AL_PER_ML))
+        elif event.name in ("pause", "stop", "end") or (
+            event.name == "alarm" and data.get("priority") != "low"
+        ):
+            points.append((axis.at(event.ms), 0.0))
+    return points
 
 
 def _histogram(errors: edge_errors.EdgeErrors) -> str:
@@ -204,24 +220,3 @@ def _histogram(errors: edge_errors.EdgeErrors) -> str:
         counts[max(-half, min(half, place)) + half] += 1
     labels = [f"{(index - half) * width:+d}" if index != half else "0" for index in range(_BARS)]
     return bars(labels, counts, "deviation from the ideal instant in ns", "edges")
-
-
-def _describe(event: Event) -> str:
-    """Return the facts of an event in words."""
-    data: dict[str, Any] = event.data
-    match event.name:
-        case "stretch":
-            return (
-                f"{data['steps']:,} steps at {output.rate(int(data['rate']))} from tick "
-                f"{data['t0']:,}"
-            )
-        case "end" | "stop":
-            return (
-                f"{data.get('reason', '')}: {data.get('ordered_steps', 0):,} ordered, "
-                f"{data.get('commanded_steps', 0):,} commanded, "
-                f"{data.get('witnessed_steps', 0):,} witnessed"
-            )
-        case "alarm":
-            return f"{data.get('code')} ({data.get('priority')}): {data.get('text')}"
-        case _:
-            return ", ".join(f"{name} {value}" for name, value in data.items())

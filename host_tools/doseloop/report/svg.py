@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 WIDTH, HEIGHT = 860, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 26, 34
 
 Point = tuple[float, float]
 
@@ -106,8 +106,7 @@ class _Frame:
 
     def open(self, title: str) -> str:
         return (
-            f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img">'
-            f"<title>{escape(title)}</title>"
+            f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img"><title>{escape(title)}</title>'
         )
 
     def axes(self, chart: Chart) -> list[str]:
@@ -129,7 +128,7 @@ class _Frame:
             f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>'
             f'<text class="label" text-anchor="end" x="{WIDTH - _RIGHT}" '
             f'y="{self.height - 4}">{escape(chart.x_label)}</text>'
-            f'<text class="label" x="{_LEFT + 6}" y="{_TOP + 4}">{escape(chart.y_label)}</text>'
+            f'<text class="label" x="{_LEFT - 30}" y="{_TOP - 12}">{escape(chart.y_label)}</text>'
         )
         return parts
 

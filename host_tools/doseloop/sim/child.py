@@ -7,6 +7,7 @@ serves on, so that `run --attach` finds it, and ends by itself when left alone f
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,28 +20,51 @@ _END_S = 10
 
 
 class SimProcess:
-    """A running `doseloop sim`; `port` is its path."""
+    """A running `doseloop sim` whose clock stands until `go`; `port` is its path."""
 
     def __init__(self, arguments: list[str]) -> None:
         """Start it with further `arguments` of the verb. Raises what it failed with."""
+        # Held: with --speed max a fault at 600 s would otherwise come before the run can start.
+        self._folder = tempfile.TemporaryDirectory(prefix="doseloop-", ignore_cleanup_errors=True)
+        self._control = f"{self._folder.name}/control"
         command = [sys.executable, "-m", "doseloop", "sim", "--linger", str(LINGER_S)]
-        with tempfile.TemporaryFile() as talk:
-            self._process = subprocess.Popen(
-                [*command, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=talk,
-                start_new_session=True,
-            )
-            assert self._process.stdout is not None
-            self.port = self._process.stdout.readline().decode().strip()
-            self._process.stdout.close()
-            if not self.port:
-                code = self._process.wait()
-                talk.seek(0)
-                text = talk.read().decode("utf-8", "replace").strip()
-                kind = UsageError if code == UsageError.exit_code else DoseloopError
-                raise kind(f"the simulated pump did not start: {text}", code="E_SIM")
+        command += ["--hold", "--control", self._control]
+        self._talk = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._talk,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self.port = self._process.stdout.readline().decode().strip()
+        self._process.stdout.close()
+        if not self.port:
+            code = self._process.wait()
+            kind = UsageError if code == UsageError.exit_code else DoseloopError
+            raise kind(f"the simulated pump did not start: {self.talk()}", code="E_SIM")
+
+    def go(self) -> None:
+        """Let its clock run."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            control.settimeout(_END_S)
+            control.connect(self._control)
+            control.sendall(b"go\n")
+            control.recv(1024)
+
+    def talk(self) -> str:
+        """Return what it has written to its stderr."""
+        self._talk.seek(0)
+        return self._talk.read().decode("utf-8", "replace").strip()
+
+    def died(self) -> bool:
+        """Whether it has ended by itself, given a moment to do so."""
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     @property
     def pid(self) -> int:
@@ -56,6 +80,8 @@ class SimProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._talk.close()
+        self._folder.cleanup()
 
     def leave(self) -> None:
         """Let it run on after this process ends."""

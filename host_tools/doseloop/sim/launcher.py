@@ -84,7 +84,7 @@ class Launcher:
             os.close(wake_write)
             ended = self._world.exit_status()
             status = self._world.quit()
-        if not self._stopping and ended is not None or status not in (0, -signal.SIGKILL):
+        if (not self._stopping and ended is not None) or status not in (0, -signal.SIGKILL):
             raise DoseloopError(
                 f"the simulated board ended by itself, status {status}", code="E_SIM"
             )

@@ -94,9 +94,10 @@ class Store:
             self._finish(pump, event)
 
     def telemetry(self, pump: Identity, status: Status) -> None:
-        """Keep one status that the pump sent by itself."""
+        """Keep one status; of two at the same instant of the pump the later one."""
         self._db.execute(
-            "INSERT OR IGNORE INTO telemetry VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO telemetry VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " run = excluded.run, status = excluded.status",
             (
                 pump.serial,
                 pump.boot,

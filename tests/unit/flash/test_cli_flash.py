@@ -47,7 +47,6 @@ def test_a_working_pump_is_refused_and_the_board_is_not_touched(bench, monkeypat
 
 def test_deploy_prints_what_was_sent_and_what_the_board_reports(bench, monkeypatch):
     reported = json.loads(invoke("--dry-run", "--json").stdout)["hash"]
-    monkeypatch.setattr(guard, "release", lambda port: None)
     monkeypatch.setattr(guard, "await_hash", lambda port, serial: reported)
     monkeypatch.setattr(
         "doseloop.cli.flash.check_target",
@@ -64,7 +63,7 @@ def test_deploy_prints_what_was_sent_and_what_the_board_reports(bench, monkeypat
 def test_a_board_with_another_chip_is_refused_and_restarted(bench, monkeypatch):
     monkeypatch.setattr(guard, "release", lambda port: None)
     restarted = []
-    monkeypatch.setattr(Board, "reset", restarted.append)
+    monkeypatch.setattr(Board, "reset", lambda board: restarted.append(board.port))
     with pytest.raises(Refused, match="built for RP2040"):
         raise invoke("--port", bench.port).exception
-    assert len(restarted) == 1
+    assert restarted == [bench.port]

@@ -92,7 +92,17 @@ def test_an_idle_pump_is_brought_to_its_prompt(answering, state):
 
 @pytest.mark.parametrize(
     "state",
-    ["selftest", "infusing", "withdrawing", "bolus", "kvo", "paused", "alarm", "interrupted"],
+    [
+        "selftest",
+        "ready",
+        "infusing",
+        "withdrawing",
+        "bolus",
+        "kvo",
+        "paused",
+        "alarm",
+        "interrupted",
+    ],
 )
 def test_a_working_pump_is_left_alone(answering, state):
     pump = answering(state)

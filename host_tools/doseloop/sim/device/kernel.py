@@ -38,10 +38,16 @@ class Kernel:
 
     # -- scheduling ---------------------------------------------------------------------------
 
-    def at(self, when, what):
-        """Call ``what`` at an instant; in order of time, then of asking."""
-        self.schedule.append((when, what))
+    def at(self, when, what, awaited=True):
+        """Call ``what`` at an instant. ``awaited``: time races there even if nothing moves."""
+        self.schedule.append((when, what, awaited))
         self.schedule.sort(key=lambda item: item[0])
+
+    def _awaited(self):
+        for item in self.schedule:
+            if item[2]:
+                return True
+        return False
 
     def _next(self, horizon):
         if self.schedule and self.schedule[0][0] < horizon:
@@ -83,8 +89,13 @@ class Kernel:
             if end is not None and self.now >= end:
                 return
             moving = self.pioblock.moving()
-            if self.held or (self.speed is None and idle and not moving and not self.schedule
-                             and self.hold_at is None):
+            if self.held or (
+                self.speed is None
+                and idle
+                and not moving
+                and not self._awaited()
+                and self.hold_at is None
+            ):
                 line.block(self)
                 continue
             horizon = self._next(end if end is not None else self.now + IDLE_WAIT_US)

@@ -4,11 +4,17 @@ Descriptors 0 and 1 carry what the pump reads and writes; 3 and 4 carry JSON lin
 (host_tools/doseloop/sim) owns the pseudo-terminal and answers `sync` when its client has read.
 """
 
+_PIPE_BUF = 4096  # a pipe that polls as writable takes this much
+
 
 class Line:
-    """``poll`` and ``ticks_ms`` are the real ones, kept before virtual time took their names."""
+    """``select`` and ``ticks_us`` are the real ones, from before virtual time took their names.
 
-    def __init__(self, select, ticks_us, json, stdin, control_in, control_out, commands, err):
+    streams: pump bytes in and out, control lines in and out, standard error.
+    """
+
+    def __init__(self, select, ticks_us, json, streams, commands):
+        stdin, stdout, control_in, control_out, err = streams
         self._select = select
         self._ticks_us = ticks_us
         self._json = json
@@ -24,6 +30,9 @@ class Line:
         self._only_in.register(stdin, select.POLLIN)
         self._only_control = select.poll()
         self._only_control.register(control_in, select.POLLIN)
+        self._only_out = select.poll()
+        self._only_out.register(stdout, select.POLLOUT)
+        self._room = 0
         self.attached = False
         self.deaf_room = None  # bytes left in a deaf host's FIFO
         self._dirty = False
@@ -44,6 +53,11 @@ class Line:
             if self.deaf_room <= 0:
                 return False
             self.deaf_room -= 1
+        if self._room == 0:
+            if not self._only_out.poll(0):
+                return False  # the launcher holds back: its client does not read
+            self._room = _PIPE_BUF
+        self._room -= 1
         self._dirty = True
         return True
 

@@ -3,8 +3,6 @@
 An attribute the firmware reads that is not here raises, which is the point.
 """
 
-import binascii
-
 from kernel import Reset, it
 
 TIER = "simulated"

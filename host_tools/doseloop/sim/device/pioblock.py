@@ -7,7 +7,6 @@ and brought up to date before each call of it (`sync_out`); what it wrote is tak
 
 from array import array
 
-import engine
 from engine import (
     E_BLOCK, E_EDGE, E_STARVED, G_CREAD, G_DEAD, G_EVENT, G_HIGH, G_LEFT, G_PULL, G_READ, G_REM,
     G_WORDS, RING_MASK, play, prefetch,

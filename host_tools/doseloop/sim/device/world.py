@@ -131,9 +131,16 @@ class World:
         geometry = _geometry(text)
         geometry["unique_id"] = unhexlify(options.get("serial") or "0000000000000001")
         self.board = Board(geometry, trace)
-        self.line = Line(real_select, real_time.ticks_us, json, stdin, control_in, control_out,
-                         {"fault": self._fault, "clear": self._clear, "press": self._press,
-                          "power": self._power, "status": self._status, "quit": self._quit}, err)  # fmt: skip
+        commands = {
+            "fault": self._fault,
+            "clear": self._clear,
+            "press": self._press,
+            "power": self._power,
+            "status": self._status,
+            "quit": self._quit,
+        }
+        streams = (stdin, open(1, "wb"), control_in, control_out, err)
+        self.line = Line(real_select, real_time.ticks_us, json, streams, commands)
         self._err = err
         self.line.attached = bool(options.get("attached"))
         it = self.kernel
@@ -144,7 +151,11 @@ class World:
         it.dense = bool(options.get("dense"))
         self.line.rebase(it)
         for fault in options.get("faults") or ():
-            it.at(fault["at_ns"] // 1000, _later(self._inject, fault["name"], fault.get("value")))
+            it.at(
+                fault["at_ns"] // 1000,
+                _later(self._inject, fault["name"], fault.get("value")),
+                False,
+            )
         self._config = options.get("config")
 
     def run(self):
@@ -221,7 +232,14 @@ class World:
             self.kernel.hang()
         elif name == "flash_fail":
             self.flash.failing = True
-        elif name in ("tick_dead", "isr_exception", "step_lost", "end_switch", "open_wire", "stall"):
+        elif name in (
+            "tick_dead",
+            "isr_exception",
+            "step_lost",
+            "end_switch",
+            "open_wire",
+            "stall",
+        ):
             self.board.fault(name, value)
         else:
             raise ValueError("no model of fault " + name)

@@ -1,0 +1,156 @@
+"""Orders from file to record on simulated pumps: exact totals, alarms, syringe changes, reports."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+from sim.conftest import wait_for
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ML = 10**15  # aL
+
+
+def edges(path: Path) -> list[tuple[int, int]]:
+    """Return (ns, position) of a trace."""
+    pairs = (line.split() for line in path.read_text(encoding="ascii").splitlines())
+    return [(int(ns), int(position)) for ns, position in pairs]
+
+
+def test_a_short_infusion_by_hand(cli, sim, tmp_path):
+    """1 mL at 100 mL/h from a 50 mL syringe: every number recomputed here."""
+    pump = sim("--trace", tmp_path / "trace.txt")
+    cli("load", "10 mL", "--port", pump.port)
+    pump.ask("go")
+    done = cli("infuse", "1 mL", "100 mL/h", "--yes", "--json", "--port", pump.port)
+    assert done.code == 0, done.err
+    status = cli("status", "--port", pump.port, "--json").json
+    al = status["syringe"]["al_per_step"]
+    # Steps of a volume: floor(V / al_per_step).
+    steps = ML // al
+    result = done.json
+    assert result["ordered_steps"] == result["commanded_steps"] == result["witnessed_steps"]
+    assert result["witnessed_steps"] == steps
+    assert result["delivered_nl"] == steps * al // 10**9
+    events = [json.loads(line) for line in cli("logs", "--json").out.splitlines()]
+    (stretch,) = [event["data"] for event in events if event["name"] == "stretch"]
+    assert (stretch["rate"], stretch["al_per_step"]) == (100 * ML, al)
+    period = Fraction(al * 3600 * stretch["tick_hz"], 100 * ML)
+    pump.end()
+    seen = edges(tmp_path / "trace.txt")
+    assert [position for _, position in seen] == list(range(1, steps + 1))
+    due = [(stretch["t0"] + int(k * period)) * 1000 for k in range(1, steps + 1)]
+    assert max(abs(at - ideal) for (at, _), ideal in zip(seen, due, strict=True)) <= 1000
+
+
+def test_the_main_job(cli, tmp_path):
+    """The example of the README: complete, exact, recorded, reported."""
+    done = cli(
+        "run",
+        EXAMPLES / "immunoglobulin.toml",
+        "--sim",
+        "--yes",
+        "--json",
+        "--trace",
+        "trace.txt",
+        "--report",
+        "out/report.html",
+    )
+    assert done.code == 0, done.err
+    result = done.json
+    assert result["ordered_steps"] == result["commanded_steps"] == result["witnessed_steps"]
+    assert result["edges"]["edges"] == result["witnessed_steps"]
+    assert result["edges"]["worst_ns"] <= result["edges"]["tick_ns"]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Not a medical device" in page
+    assert "simulated" in page
+    assert f"{result['witnessed_steps']:,}" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("https://www.gammagard.com", "").replace(
+        "http://www.w3.org", ""
+    )
+    runs = cli("logs", "--runs", "--json").json["runs"]
+    assert [run["reason"] for run in runs] == ["done"]
+    assert len(runs[0]["plan"]["stretches"]) == 5
+
+
+def test_lost_steps_end_with_a_drift_alarm_and_exit_code_6(cli):
+    done = cli(
+        "run",
+        EXAMPLES / "immunoglobulin.toml",
+        "--sim",
+        "--yes",
+        "--json",
+        "--fault",
+        "step_lost@600:20",
+    )
+    assert (done.code, done.json["error"]["code"]) == (6, "A_DRIFT")
+    run = done.json["run"]
+    # At 600 s 5 mL/h had made 0.8333 mL; more than 10 steps apart ends it.
+    assert 10 < run["commanded_steps"] - run["witnessed_steps"] <= 20
+    assert 833_000_000 < run["delivered_nl"] * 1000 < 834_000_000
+    assert 600_000 < run["device_ms"] < 605_000
+
+
+def test_an_order_larger_than_the_syringe_goes_on_with_the_exact_remainder(cli, sim, order):
+    path = order('mode = "infuse"\nvolume = "3 mL"\nrate = "300 mL/h"', fill="2 mL")
+    pump = sim(held=False)
+    short = cli("run", path, "--yes", "--json", "--port", pump.port)
+    assert (short.code, short.json["error"]["code"]) == (6, "A_EMPTY")
+    first = short.json["run"]["witnessed_steps"]
+    assert cli("load", "5 mL", "--port", pump.port).code == 0
+    assert cli("status", "--json", "--port", pump.port).json["state"] == "paused"
+    assert cli("resume", "--yes", "--port", pump.port).code == 0
+    done = cli("run", "--attach", "--json", "--port", pump.port)
+    if done.code == 5:  # it was over before we came: the record has its end
+        assert done.json["error"]["code"] == "E_NO_RUN"
+    runs = cli("logs", "--runs", "--json").json["runs"]
+    al = cli("status", "--json", "--port", pump.port).json["syringe"]["al_per_step"]
+    assert first == 2 * ML // al
+    assert (runs[0]["reason"], runs[0]["witnessed_steps"]) == ("done", 3 * ML // al)
+
+
+def test_dry_run_shows_the_plan_and_starts_nothing(cli, sim, order):
+    path = order(
+        'mode = "infuse"\nrate = "10 mL/h"\nduration = "30 min"',
+        'mode = "pause"\nduration = "5 min"',
+        'mode = "infuse"\nvolume = "2 mL"\nduration = "10 min"',
+    )
+    pump = sim()
+    done = cli("run", path, "--dry-run", "--port", pump.port)
+    assert done.code == 0
+    assert "5.000 mL  0:30:00" in done.out
+    assert "12 mL/h" in done.out
+    assert pump.ask("status")["edges"] == 0
+    assert cli("status", "--json", "--port", pump.port).json["state"] == "idle"
+
+
+def test_pause_rate_and_resume_lose_no_step(cli, sim, tmp_path):
+    pump = sim("--trace", tmp_path / "trace.txt")
+    port = ("--port", pump.port)
+    cli("load", "10 mL", *port)
+    run = __import__("threading")
+    del run
+    started = cli("infuse", "1 mL", "60 mL/h", "--dry-run", *port)
+    assert started.code == 0
+    from doseloop import Pump
+
+    with Pump.open(pump.port) as device:
+        device.infuse(volume_al=ML, rate_al_per_h=60 * ML)
+        device.start()
+        pump.ask("advance 10")
+        device.set_rate(120 * ML)
+        pump.ask("advance 5")
+        device.pause()
+        assert device.status().state == "paused"
+        pump.ask("advance 100")
+        device.resume()
+        pump.ask("go")
+        wait_for(lambda: device.status().state == "idle")
+        run = device.status().run
+    assert run is not None
+    assert run.witnessed_steps == run.commanded_steps == run.ordered_steps
+    pump.end()
+    seen = edges(tmp_path / "trace.txt")
+    assert [position for _, position in seen] == list(range(1, run.ordered_steps + 1))
