@@ -196,7 +196,7 @@ class App:
         self.controller.fault()
         text = io.StringIO()
         sys.print_exception(error, text)
-        self.events.add("fault", code="E_INTERNAL", text=text.getvalue()[-400:])  # pyright: ignore[reportAttributeAccessIssue]
+        self.events.add("fault", code="E_INTERNAL", text=text.getvalue()[-240:])  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _next_boot():

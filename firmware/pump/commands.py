@@ -4,11 +4,15 @@ Both forms of the line, frames and plain words, end here. The table is served to
 connect, so names and limits can't drift apart.
 """
 
+import json
+
 from pump import order, quantity
 from pump.errors import Refused
 
 _UPLOAD_MAX = 8192
 _CHUNK = 512
+_WHOLE_MAX = 1 << 30  # indexes, sizes and milliseconds: small integers on the chip
+_PAGE = 700  # characters of events in one reply
 
 # name: ((argument, kind, required), ...), help. A kind is one of quantity's, or text, whole.
 TABLE = {
@@ -48,7 +52,7 @@ class Commands:
 
     def run(self, name, args):
         """Return the reply dict of a command, or raise Refused; then nothing has changed."""
-        if name not in TABLE:
+        if not isinstance(name, str) or name not in TABLE:
             raise Refused("E_COMMAND", "no command " + str(name)[:32])
         spec = TABLE[name][0]
         names = [item[0] for item in spec]
@@ -65,6 +69,8 @@ class Commands:
                     raise Refused("E_ARG", "%s is text" % key)
             elif type(value) is not int or value < 0 or value >= 10**30:
                 raise Refused("E_ARG", "%s is a whole number" % key)
+            elif kind == "whole" and value >= _WHOLE_MAX:
+                raise Refused("E_ARG", "%s is too large" % key, limit=str(_WHOLE_MAX - 1))
         return getattr(self, "_" + name)(args)
 
     # -- the pump describes itself ------------------------------------------------------------
@@ -99,8 +105,9 @@ class Commands:
 
     def _events(self, args):
         events = self._app.events
-        # Three events fit a line whatever they hold.
-        found = events.since(args["since"], min(args.get("max") or 3, 3))
+        found = events.since(args["since"], min(args.get("max") or 8, 8))
+        while len(found) > 1 and len(json.dumps(found)) > _PAGE:
+            found.pop()
         return {"events": found, "last": events.last, "first": events.first(), "boot": events.boot}
 
     def _watch(self, args):

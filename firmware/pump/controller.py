@@ -14,6 +14,8 @@ from pump.run import Run
 _WAIT_MOVING_MS = const(1000)  # the tick wakes main earlier when it must
 _WAIT_ENDING_MS = const(2)
 _WAIT_IDLE_MS = const(2000)
+# What waits for a standstill, weakest first: a stronger request replaces a weaker one.
+_RANK = {"rate": 0, "pause": 1, "link": 2, "stop": 3}
 
 
 class Controller:
@@ -31,8 +33,8 @@ class Controller:
         self.order = None
         self._runs = 0
         self._resume_at = None  # end of an ordered pause, ms
-        self._then = None  # what to do when a stop ramp is done
-        self._pending_rate = 0
+        self._then = None  # what to do when a stop ramp is done: a key of _RANK
+        self._new_rate = None  # (item, rate) that a change of rate is for
         self._resumable = False
 
     # -- configuration ------------------------------------------------------------------------
@@ -109,7 +111,7 @@ class Controller:
             return self._totals()
         self._need(states.INFUSING, states.WITHDRAWING, states.PAUSED)
         self._resume_at = None
-        self._halt(self._paused)
+        self._halt("pause")
         return self._totals()
 
     def resume(self):
@@ -117,7 +119,8 @@ class Controller:
         self._need(states.PAUSED)
         if self._resume_at is not None:
             raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
-        self._check_ways([self.run.item()])
+        item = self.run.item()
+        self._check_ways([item] if item is not None else [])
         self._events.add("resume", run=self.run.id)
         self._next_leg()
         return self._totals()
@@ -135,23 +138,21 @@ class Controller:
             for code in self._alarms.stopping():
                 self._end_alarm(code)
         self._resume_at = None
-        self._halt(self._stopped)
+        self._halt("stop")
         return self._totals()
 
     def change_rate(self, rate_al_per_h):
         """Change the rate in effect; the ordered volume stays, the end moves."""
         self._need(states.INFUSING, states.WITHDRAWING, states.PAUSED)
         item = self.run.item()
-        if not item.way or self.motor.taking_up:
+        if item is None or not item.way or self.motor.taking_up or self._then is not None:
             raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
         order.check_rate(rate_al_per_h, self.config["limits"])
-        old = item.rate
-        self._pending_rate = rate_al_per_h
-        self._events.add("rate", run=self.run.id, old=old, rate=rate_al_per_h)
+        self._new_rate = (item, rate_al_per_h)
         if self.state == states.PAUSED:
-            self.run.change_rate(rate_al_per_h)
+            self._apply_rate()
         else:
-            self._halt(self._rate_changed)
+            self._halt("rate")
         return {"rate_al_per_h": rate_al_per_h}
 
     def load(self, volume_al):
@@ -215,7 +216,7 @@ class Controller:
             stop_ms = self.order.stop_ms
             if stop_ms is not None and silent_ms >= stop_ms and not self._alarms.stopping():
                 self._resume_at = None
-                self._halt(self._link_alarm)
+                self._halt("link")
 
     def fault(self):
         """Something broke inside: motion off by the shortest way, then the alarm."""
@@ -231,8 +232,8 @@ class Controller:
     def _next_leg(self):
         run = self.run
         item = run.item()
-        while item is not None and item.way and not item.left():
-            run.next_item()
+        while item is not None and item.way and not sum(i.left() for i in run.leg_items()):
+            run.next_item()  # less than a step, all of it
             item = run.item()
         if item is None:
             self._close("done")
@@ -257,17 +258,12 @@ class Controller:
 
     def _motion_ended(self, ended):
         then, self._then = self._then, None
-        if ended == "stopped":
-            then()
-        elif ended == "takeup":
-            self._next_leg()
-        elif ended == "done" and self.state == states.KVO:
+        if ended == "done" and self.state == states.KVO:
             self._alarm("A_EMPTY")
-        elif ended == "done":
-            if then is not None and then is not self._rate_changed:
-                then()  # it was over before the ramp could begin
-            else:
-                self._next_leg()
+        elif ended in ("stopped", "done") and then is not None:
+            self._settle(then)  # "done": it was over before the ramp could begin
+        elif ended in ("done", "takeup"):
+            self._next_leg()
         elif ended == "cut":
             self._alarm("A_FULL" if self.state == states.WITHDRAWING else "A_EMPTY")
         else:
@@ -275,27 +271,36 @@ class Controller:
 
     def _halt(self, then):
         if self.motor is None or not self.motor.moving or self.motor.stop():
-            then()
-        else:
+            self._then = None
+            self._settle(then)
+        elif self._then is None or _RANK[then] > _RANK[self._then]:
             self._then = then
 
-    def _paused(self):
-        self._go(states.PAUSED)
-        self._events.add("pause", run=self.run.id)
+    def _settle(self, then):
+        """The motor stands: do what it was stopped for."""
+        run = self.run
+        if then == "rate":
+            self._apply_rate()
+            self._next_leg()
+        elif then == "link":
+            self._alarm("A_LINK")
+        elif then == "stop":
+            if self.state == states.KVO:
+                self._events.add("stop", run=run.id, reason="kvo", kvo_steps=run.kvo.done)
+                self.motor.release()
+            self._close("stop")
+            self._go(states.IDLE)
+        elif run.item() is None:
+            self._next_leg()  # the last step was made meanwhile: there is nothing to pause
+        else:
+            self._go(states.PAUSED)
+            self._events.add("pause", run=run.id)
 
-    def _stopped(self):
-        if self.state == states.KVO:
-            self._events.add("stop", run=self.run.id, reason="kvo", kvo_steps=self.run.kvo.done)
-            self.motor.release()
-        self._close("stop")
-        self._go(states.IDLE)
-
-    def _rate_changed(self):
-        self.run.change_rate(self._pending_rate)
-        self._next_leg()
-
-    def _link_alarm(self):
-        self._alarm("A_LINK")
+    def _apply_rate(self):
+        (item, rate), self._new_rate = self._new_rate, None
+        if item is self.run.item():  # else it was completed meanwhile
+            self._events.add("rate", run=self.run.id, old=item.rate, rate=rate)
+            self.run.change_rate(rate)
 
     def _alarm(self, code):
         priority, stops, resumable, text, _ = alarm_table.TABLE[code]

@@ -8,6 +8,8 @@ stood between two steps.
 from pump import arith, planner
 from pump.tick import WORD_MIN
 
+_FINE = 40
+
 
 class Stretch:
     """A stretch on the time line; ``up`` and ``down`` are its ramps, (steps, ticks) pieces."""
@@ -31,6 +33,8 @@ class Leg:
         self.stretches = []
         self.cut = False  # the plunger's travel ends before the items do
         self.max_hz = 1
+        # Boundaries are kept in 2**-40 ticks, so that fifty of them lose nothing worth a tick;
+        # only a stretch's t0 is a whole tick.
         t = 0
         phase = phase_al
         for item in items:
@@ -45,15 +49,15 @@ class Leg:
             flat = steps - sum(n for n, _ in up) - sum(n for n, _ in down)
             if up:
                 phase = 0
-            begin = t + sum(ticks for _, ticks in up)
-            t0 = begin - arith.ticks_of(phase, item.rate)
-            if t == 0 and not up:
+            t += sum(ticks for _, ticks in up) << _FINE
+            t0 = (t - arith.ticks_of(phase << _FINE, item.rate)) >> _FINE
+            if not self.stretches and not up:
                 # A step that was all but due when the motion stood: the shortest word comes first.
                 num, den = arith.period(al_per_step, item.rate)
                 t0 = max(t0, WORD_MIN - num // den)
             self.stretches.append(Stretch(item, item.rate, steps, t0, up, down))
-            t = t0 + arith.ticks_of(flat * al_per_step + item.rest_al, item.rate)
-            t += sum(ticks for _, ticks in down)
+            t += arith.ticks_of((flat * al_per_step + item.rest_al - phase) << _FINE, item.rate)
+            t += sum(ticks for _, ticks in down) << _FINE
             phase = item.rest_al
             if self.cut:
                 break

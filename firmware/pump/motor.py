@@ -34,7 +34,7 @@ class Motor:
         self._events = events
         self.position = 0  # steps since load, infused counted up
         self._loaded = 0  # steps that the syringe held at load
-        self._engaged = 1  # the way in which screw and nut touch
+        self._slack = {1: 0, -1: self._backlash}  # steps until screw and nut touch in each way
         self._leg = None
         self._run = None
         self._started = 0
@@ -47,7 +47,7 @@ class Motor:
         """Take note of a mounted syringe that holds this volume, its plunger against the nut."""
         self._loaded = arith.steps_of(volume_al, self.al)
         self.position = 0
-        self._engaged = 1
+        self._slack = {1: 0, -1: self._backlash}
 
     def remaining_steps(self):
         """Return the steps that the plunger can still infuse."""
@@ -88,11 +88,11 @@ class Motor:
         self._run = run
         self._pins.direction(way)
         self._pins.enable(True)
-        if way != self._engaged and self._backlash:
+        if self._slack[way]:
             self._taking_up = way
-            self._begin(_Takeup(way, self._backlash, self._takeup_hz))
+            self._begin(_Takeup(way, self._slack[way], self._takeup_hz))
             return
-        self._engaged = way
+        self._slack[-way] = self._backlash
         leg = Leg(run.leg_items(), self.al, run.phase_al, self.room(way), self._ramp)
         if leg.max_hz <= self._pull_in:
             leg.stop_ramp = []
@@ -154,8 +154,10 @@ class Motor:
         self._stopping = False
         self._book()
         if self._taking_up:
-            if self._dose.made >= self._leg.steps:
-                self._engaged = self._taking_up
+            # An interrupted take-up goes on where it stood.
+            way = self._taking_up
+            self._slack[way] = max(0, self._slack[way] - self._dose.made)
+            self._slack[-way] = self._backlash - self._slack[way]
             self._taking_up = 0
         else:
             self._keep_phase(at)
@@ -178,6 +180,9 @@ class Motor:
 
     def _book(self):
         made, seen = self._dose.made, self._dose.seen
+        if self._dose.active and made > seen:
+            made -= 1  # the last one pulled may not be made yet, and a stop would take it back
+        made = max(made, self._booked[0])
         d_made, d_seen = made - self._booked[0], seen - self._booked[1]
         self._booked = (made, seen)
         if self._taking_up:

@@ -159,7 +159,7 @@ def _item(step, limits):
         if key not in _STEP:
             raise Refused("E_ORDER", "unknown key in a step: " + str(key)[:32])
     mode = step.get("mode")
-    if mode not in _WAYS:
+    if not isinstance(mode, str) or mode not in _WAYS:
         raise Refused("E_MODE", "mode %s" % str(mode)[:16])
     rate = _whole(step, "rate_al_per_h", None)
     volume = _whole(step, "volume_al", None)

@@ -37,7 +37,8 @@ class Ramp:
         """Return the steps from pull-in to ``hz``, 0 when no ramp is needed."""
         if hz <= self.pull_in:
             return 0
-        return -(-(hz * hz - self.pull_in * self.pull_in) // (2 * self.accel))
+        # Rounded down, so that its last speed is never above ``hz``.
+        return (hz * hz - self.pull_in * self.pull_in) // (2 * self.accel)
 
     def up(self, steps):
         """Return [(steps, ticks)] of an acceleration from pull-in over ``steps`` steps.

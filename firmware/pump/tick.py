@@ -60,8 +60,8 @@ S_REM = const(14)  # ticks from the last written word's end to the next step
 S_BUDGET = const(15)  # words a block may have
 S_FLAGS = const(16)  # F_ bits; the tick sets, main clears when it arms (main)
 S_SEEN = const(17)  # steps the witness counted, mod 2**30
-S_DRIFT = const(18)  # |made - seen| above this stops
-S_LEASE = const(19)  # ticks of motion main still vouches for (main)
+S_DRIFT = const(18)  # more steps than this between commanded and witnessed stop the motion
+S_LEASE = const(19)  # ticks of motion main still vouches for, 0: none (main)
 S_END_MASK = const(20)  # GPIO bits of the end switches that forbid this direction
 S_END_INV = const(21)  # XORed with the pins: a set bit then means hit, or wire open
 S_STOP_REQ = const(22)  # 1: run down the stop ramp (main)
@@ -113,6 +113,9 @@ def retire(s: ptr32, ring: ptr16, data: ptr32, pio: ptr32, witness: ptr32):  # I
     s[S_TAIL] = t
     s[S_QUEUED] = queued
     s[S_MADE] = made & COUNT_MASK
+    # Never stored negative: a 64-bit host reads a 32-bit word back as unsigned.
+    if lease < 0:
+        lease = 0
     s[S_LEASE] = lease
 
 
@@ -235,13 +238,14 @@ def check(
         flags |= F_END
     if pio[_PIO_IRQ] & 1:
         flags |= F_STOP
+    # ``made`` holds a step that is pulled and may not be made yet: one more is no loss.
     drift = (s[S_MADE] - s[S_SEEN]) & COUNT_MASK
     if drift > COUNT_MASK >> 1:
-        drift = COUNT_MASK - drift + 1
-    if drift > s[S_DRIFT]:
+        drift = COUNT_MASK - drift + 2
+    if drift > s[S_DRIFT] + 1:
         pio[_PIO_CTRL] = 0
         flags |= F_DRIFT
-    if s[S_LEASE] < 0:
+    if s[S_LEASE] == 0:
         flags |= F_LEASE
     if flags & (F_DRIFT | F_END | F_STOP | F_LEASE):
         s[S_FLAGS] = flags

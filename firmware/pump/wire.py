@@ -26,8 +26,22 @@ class WireError(Exception):
 
 
 def _text(obj):
-    # MicroPython's json has no separators argument and writes ", " and ": "; both are valid JSON.
-    return json.dumps(obj)
+    # MicroPython's json has no separators argument, and writes letters beyond ASCII as they are.
+    text = json.dumps(obj)
+    for letter in text:
+        if ord(letter) > 126:
+            return "".join(_escaped(letter) for letter in text)
+    return text
+
+
+def _escaped(letter):
+    code = ord(letter)
+    if code <= 126:
+        return letter
+    if code <= 0xFFFF:
+        return "\\u%04x" % code
+    code -= 0x10000
+    return "\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
 
 
 def encode(kind, seq, obj):

@@ -73,6 +73,7 @@ class Status(msgspec.Struct, frozen=True):
     syringe: SyringeState | None
     library: str | None = None
     alarms: list[AlarmState] = []
+    dropped: int = 0  # frames that the pump did not send because nobody read
 
 
 class Identity(msgspec.Struct, frozen=True):

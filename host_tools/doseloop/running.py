@@ -165,9 +165,14 @@ class Follower:
             if event.data.get("priority") != "low":
                 self._alarm = event
         elif event.name in ("near_empty", "pause", "resume", "rate", "clear"):
-            self._progress.say(
-                f"{output.clock(event.ms)} {event.name.replace('_', ' ')} {output.describe(event)}".rstrip()
-            )
+            word = event.name.replace("_", " ")
+            facts = output.describe(event)
+            self._progress.say(f"{output.clock(event.ms)} {word} {facts}".rstrip())
+        if event.name == "clear" and self._alarm_code() == event.data.get("code"):
+            self._alarm = None
+
+    def _alarm_code(self) -> Any:
+        return None if self._alarm is None else self._alarm.data.get("code")
 
     def _take_status(self, status: Status) -> None:
         self._status = status

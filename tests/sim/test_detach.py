@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 
@@ -139,7 +140,5 @@ def test_the_host_killed_with_its_own_simulated_pump_leaves_a_pump_to_attach_to(
     done = cli("stop", "--json")
     assert done.code == 0, done.err
     assert done.json["delivered_nl"] > 0
-    import os
-
     os.kill(int(port["description"].rsplit(" ", 1)[1]), signal.SIGTERM)
     wait_for(lambda: not list((home / "sims").iterdir()))

@@ -1,4 +1,4 @@
-"""Orders from file to record on simulated pumps: exact totals, alarms, syringe changes, reports."""
+"""Orders from file to record on simulated pumps: exact totals, alarms, reports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from sim.conftest import wait_for
+
+from doseloop import Pump
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ML = 10**15  # aL
@@ -102,9 +104,8 @@ def test_an_order_larger_than_the_syringe_goes_on_with_the_exact_remainder(cli, 
     assert cli("load", "5 mL", "--port", pump.port).code == 0
     assert cli("status", "--json", "--port", pump.port).json["state"] == "paused"
     assert cli("resume", "--yes", "--port", pump.port).code == 0
-    done = cli("run", "--attach", "--json", "--port", pump.port)
-    if done.code == 5:  # it was over before we came: the record has its end
-        assert done.json["error"]["code"] == "E_NO_RUN"
+    # It may be over before this comes: then the missed end is fetched, or was seen already.
+    assert cli("run", "--attach", "--port", pump.port).code in (0, 5)
     runs = cli("logs", "--runs", "--json").json["runs"]
     al = cli("status", "--json", "--port", pump.port).json["syringe"]["al_per_step"]
     assert first == 2 * ML // al
@@ -128,14 +129,7 @@ def test_dry_run_shows_the_plan_and_starts_nothing(cli, sim, order):
 
 def test_pause_rate_and_resume_lose_no_step(cli, sim, tmp_path):
     pump = sim("--trace", tmp_path / "trace.txt")
-    port = ("--port", pump.port)
-    cli("load", "10 mL", *port)
-    run = __import__("threading")
-    del run
-    started = cli("infuse", "1 mL", "60 mL/h", "--dry-run", *port)
-    assert started.code == 0
-    from doseloop import Pump
-
+    cli("load", "10 mL", "--port", pump.port)
     with Pump.open(pump.port) as device:
         device.infuse(volume_al=ML, rate_al_per_h=60 * ML)
         device.start()

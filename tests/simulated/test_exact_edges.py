@@ -20,9 +20,8 @@ def bench() -> Iterator[Bench]:
 
 
 def test_a_case_worked_by_hand(bench: Bench) -> None:
-    # Barrel 26.7 mm: area pi/4 * 26.7^2 = 559.902497 mm^2 (pi cut at 15 decimals); 2 mm lead over
-    # 200 * 32 microsteps = 0.3125 um: 559.902497 mm^2 * 0.3125 um = 0.174969530 uL a microstep.
-    # The reference syringe has 26.59 mm: 555.298571 mm^2 * 0.3125 um = 0.173530804 uL.
+    # Barrel 26.59 mm: pi/4 * 26.59^2 = 555.298571 mm^2. 2 mm of lead over 200 * 32 microsteps is
+    # 0.3125 um a microstep: 555.298571 mm^2 * 0.3125 um = 0.173530803 uL.
     assert al_per_step("pico_tmc2209", "bd-plastipak-50") == 173_530_803_503
     bench.pump.load(40 * ML)
     before = len(bench.edges())
@@ -36,7 +35,9 @@ def test_a_case_worked_by_hand(bench: Bench) -> None:
     t0 = next(e for e in bench.events() if e["e"] == "stretch" and e["run"] == run)["t0"]
     due = [124942, 249884, 374826, 499768, 624710, 749653, 874595, 999537, 1124479, 1249421]
     assert [edge.ns // 1000 - t0 for edge in edges] == due
-    assert [edge.position for edge in edges] == list(range(edges[0].position, 10 + edges[0].position))
+    assert [edge.position for edge in edges] == list(
+        range(edges[0].position, 10 + edges[0].position)
+    )
 
 
 def _random_rate(rng: random.Random, al: int, low_hz: Fraction, high_hz: int) -> int:

@@ -34,6 +34,7 @@ def speed(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--trace", type=click.Path(path_type=Path, dir_okay=False), help="log STEP edges")
 @click.option("--fault", "faults", multiple=True, metavar="NAME@SECONDS[:VALUE]")
 @click.option("--hold", is_flag=True, help="start with the clock held; --control moves it")
+@click.option("--every-tick", is_flag=True, help="call the tick every ms, due or not: slow")
 @click.option("--dialect", default="native", help="native, in this release")
 @click.option("--address", type=int, help=_NOT_YET)
 @click.option("--emulated", is_flag=True, help=_NOT_YET)
@@ -49,6 +50,7 @@ def sim(
     trace: Path | None,
     faults: tuple[str, ...],
     hold: bool,
+    every_tick: bool,
     dialect: str,
     address: int | None,
     emulated: bool,
@@ -83,6 +85,7 @@ def sim(
             serial=_serial(state),
             faults=parsed,
             hold=hold,
+            dense=every_tick,
         ),
         link=link,
         control_path=control,

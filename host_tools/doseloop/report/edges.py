@@ -73,15 +73,16 @@ def measure(path: Path, events: list[Event]) -> EdgeErrors:
 
 def compare(times_ns: list[int], events: list[Event]) -> EdgeErrors:
     """Return the deviations of sorted edge instants from what `events` declare."""
-    stretches = _stretches(events)
     errors: list[int] = []
     offset: int | None = None
     tick_ns = 1000
-    for stretch in stretches:
+    index = 0
+    for stretch in _stretches(events):
         tick_ns = stretch.tick_ns
         if offset is None:
             offset = _offset(times_ns, stretch)
-        errors += stretch.errors(times_ns, offset)
+        index, found = stretch.errors(times_ns, index, offset)
+        errors += found
     return EdgeErrors(tuple(errors), tick_ns, len(times_ns) - len(errors))
 
 
@@ -92,27 +93,29 @@ class _Stretch:
     numerator: int  # of P in ticks
     denominator: int
     tick_ns: int
-    until: int | None  # tick at which something else begins
+    until_ns: int | None  # when a stop ramp was asked for
 
     def due_ns(self, k: int) -> int:
         return (self.t0 + k * self.numerator // self.denominator) * self.tick_ns
 
-    def errors(self, times: list[int], offset: int) -> list[int]:
+    def errors(self, times: list[int], index: int, offset: int) -> tuple[int, list[int]]:
+        """Return the deviations, looking from `index` on, and the index after the last of them."""
         period_ns = self.numerator * self.tick_ns // self.denominator
+        # Never before `index`: half a slow period reaches back into a fast stretch before it.
+        index = max(index, bisect_left(times, self.due_ns(1) + offset - period_ns // 2))
         found: list[int] = []
-        index = bisect_left(times, self.due_ns(1) + offset - period_ns // 2)
         for k in range(1, self.steps + 1):
             if index >= len(times):
                 break
             at = times[index] - offset
-            if self.until is not None and at >= self.until * self.tick_ns:
+            if self.until_ns is not None and at >= self.until_ns:
                 break
             error = at - self.due_ns(k)
             if error > period_ns // 2:
                 break  # it was ended here: what comes next is another motion
             found.append(error)
             index += 1
-        return found
+        return index, found
 
 
 def _offset(times: list[int], stretch: _Stretch) -> int:
@@ -132,29 +135,27 @@ def _stretches(events: list[Event]) -> list[_Stretch]:
             continue
         data = event.data
         tick_hz = int(data["tick_hz"])
+        steps, until_ns = _end(int(data["steps"]), events[place + 1 :])
         found.append(
             _Stretch(
                 t0=int(data["t0"]),
-                steps=int(data["steps"]),
+                steps=steps,
                 numerator=int(data["al_per_step"]) * 3600 * tick_hz,
                 denominator=int(data["rate"]),
                 tick_ns=10**9 // tick_hz,
-                until=_until(event, events[place + 1 :]),
+                until_ns=until_ns,
             )
         )
     return found
 
 
-def _until(stretch: Event, later: list[Event]) -> int | None:
-    """Return the tick at which the motion after `stretch` begins, None when none does."""
-    ticks_per_ms = int(stretch.data["tick_hz"]) // 1000
+def _end(steps: int, later: list[Event]) -> tuple[int, int | None]:
+    """Return how many steps a stretch really had, and when a stop ramp cut it, if one did."""
     for event in later:
         if event.name == "stretch":
-            # With a carried phase t0 may lie before the first edge, never more than a period.
-            return int(event.data["t0"])
-        if event.name == "ramp" and "to" in event.data:
-            if event.data.get("why") == "up":
-                return int(event.data["to"]) - int(event.data["ticks"])
-        elif event.name in ("ramp", "pause", "stop", "takeup", "alarm", "end"):
-            return (event.ms + 1) * ticks_per_ms
-    return None
+            break
+        if event.name == "stretch_end":
+            return min(steps, int(event.data["steps"])), None
+        if event.name == "ramp" and event.data.get("why") == "stop":
+            return steps, event.ms * 1_000_000
+    return steps, None

@@ -104,14 +104,13 @@ class Launcher:
         poll = select.poll()
         poll.register(wake, select.POLLIN)
         poll.register(world.control_out, select.POLLIN)
-        if self.port.room:
-            poll.register(world.stdout, select.POLLIN)
-        else:
-            poll.register(self.port.fileno(), select.POLLOUT)
+        poll.register(world.stdout, select.POLLIN)
         if not world.room:
             poll.register(world.stdin, select.POLLOUT)
-        elif self._attached:
-            poll.register(self.port.fileno(), select.POLLIN)
+        if self._attached:
+            mask = select.POLLIN if world.room else 0
+            mask |= select.POLLOUT if self.port.waiting else 0
+            poll.register(self.port.fileno(), mask)
         if self._server is not None:
             poll.register(self._server.fileno(), select.POLLIN)
         for client in self._clients:
@@ -180,7 +179,8 @@ class Launcher:
             client = self._asked.pop(message.get("id", 0), None)
             if client is not None:
                 client.waiting -= 1
-                client.answer({key: val for key, val in message.items() if key != "id"})
+                ok = "error" not in message
+                client.answer({"ok": ok, **{k: v for k, v in message.items() if k != "id"}})
                 self._drop_if_done(client)
         return True
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 from doseloop.errors import UsageError
 
 _T = TypeVar("_T")
-BACKLOG = 16384  # bytes kept for a client that reads slowly, before the pump feels it
+BACKLOG = 65536  # bytes kept for a client that reads slowly; what comes then is lost
 
 
 class Port:
@@ -71,13 +71,14 @@ class Port:
             raise
 
     @property
-    def room(self) -> bool:
-        """Whether more bytes from the pump should be taken."""
-        return len(self._backlog) < BACKLOG
+    def waiting(self) -> bool:
+        """Whether bytes wait for a client that does not take them."""
+        return bool(self._backlog)
 
     def write(self, data: bytes) -> None:
-        """Send `data` to the client, as far as it reads; the rest waits in the backlog."""
-        self._backlog += data
+        """Send `data` to the client, as far as it reads; the rest waits, up to `BACKLOG`."""
+        if len(self._backlog) < BACKLOG:
+            self._backlog += data
         self.flush()
 
     def flush(self) -> None:

@@ -39,6 +39,7 @@ class Options:
     serial: str | None = None
     faults: tuple[Fault, ...] = ()
     hold: bool = False
+    dense: bool = False  # the tick is called every millisecond, due or not
 
     def as_json(self, command: list[str]) -> str:
         """Return what the simulated board is told; `command` is for its restarts."""
@@ -60,6 +61,7 @@ class Options:
                     for fault in self.faults
                 ],
                 "hold": self.hold,
+                "dense": self.dense,
                 "attached": False,
             }
         )

@@ -19,6 +19,7 @@ class Board:
         self._lines = []
         self.position = 0  # of the motor
         self.plunger = 0  # of the pusher, behind the backlash
+        self._origin = 0  # where the syringe in place was mounted; the switches count from it
         self.edges = 0
         self.lost = 0
         self.stop_pressed = False
@@ -35,6 +36,12 @@ class Board:
         """Another configuration came into force: other pins, another mechanism."""
         geometry["unique_id"] = self.unique_id
         self._geometry = geometry
+        self.on_inputs()
+
+    def mount(self):
+        """A person has put a syringe in: the pusher touches its plunger, the travel is new."""
+        self.plunger = self.position
+        self._origin = self.position
         self.on_inputs()
 
     # -- pins ---------------------------------------------------------------------------------
@@ -57,9 +64,9 @@ class Board:
         if number == geometry["stop"]:
             return 1 if self.stop_pressed or "open_wire" in self.faults else 0
         if number == geometry["end_front"]:
-            return self._switch(self.plunger >= geometry["travel_front"], "front")
+            return self._switch(self.plunger - self._origin >= geometry["travel_front"], "front")
         if number == geometry["end_back"]:
-            return self._switch(self.plunger <= geometry["travel_back"], "back")
+            return self._switch(self.plunger - self._origin <= geometry["travel_back"], "back")
         return self._levels.get(number, self._pulls.get(number, 0))
 
     def _switch(self, hit, which):
@@ -124,7 +131,8 @@ class Board:
 
     def _ends(self, before):
         geometry = self._geometry
-        front, back = geometry["travel_front"], geometry["travel_back"]
+        front = geometry["travel_front"] + self._origin
+        back = geometry["travel_back"] + self._origin
         if (before >= front) != (self.plunger >= front) or (before <= back) != (
             self.plunger <= back
         ):

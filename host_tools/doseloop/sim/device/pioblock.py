@@ -52,6 +52,7 @@ class PioBlock:
         self.tick_wanted = True
         self._step_pin = None
         self._stop_pin = None
+        self._stop_open = False
         self._witness_pin = None
         self._witness_on = False
         self._witness_word = None
@@ -211,12 +212,12 @@ class PioBlock:
             self._check_stop()
 
     def _check_stop(self):
-        if self._stop_pin is not None and self._board.level(self._stop_pin):
-            g = self.g
-            # Looked at on every pass: the word's step is not made. In a pulse, the pulse is
-            # completed, and the next word halts in its first pass.
-            if not g[G_HIGH] and g[G_REM]:
-                self._latch()
+        g = self.g
+        self._stop_open = self._stop_pin is not None and bool(self._board.level(self._stop_pin))
+        # Looked at on every pass: the word's step is not made. In a pulse, and between words, the
+        # program does not look: advance() takes it to the next word's first pass, where it halts.
+        if self._stop_open and not g[G_HIGH] and g[G_REM]:
+            self._latch()
 
     def _latch(self):
         self._latched = True
@@ -232,7 +233,15 @@ class PioBlock:
         while now < until:
             if not self.running or self._latched or self._starved:
                 return until
-            now += play(g, ring, ctrl, until - now)
+            if self._stop_open:
+                # Only the word under way is played; what it pulls then halts before its edge.
+                end = min(until, now + g[G_REM])
+                now += play(g, ring, ctrl, end - now)
+                if g[G_REM] and not g[G_HIGH]:
+                    self._latch()
+                    return now
+            else:
+                now += play(g, ring, ctrl, until - now)
             event = g[G_EVENT]
             if event & E_EDGE:
                 self._edge(now)
@@ -249,7 +258,9 @@ class PioBlock:
 
     def _edge(self, now):
         board = self._board
-        if board.step_edge(now) and self._witness_on:
+        if not board.step_edge(now):
+            self.tick_wanted = True  # not as commanded: that is news for the tick
+        elif self._witness_on:
             self._count += 1
             word = self._witness_word
             if word is not None:
@@ -258,5 +269,3 @@ class PioBlock:
                 word[1] = n >> 8 & 255
                 word[2] = n >> 16 & 255
                 word[3] = n >> 24
-        if self._board.level(self._stop_pin):
-            self._latch()

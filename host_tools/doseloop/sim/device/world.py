@@ -203,6 +203,8 @@ class World:
             event = record(log, e, **fields)
             if e == "config":
                 self.board.reshape(_geometry(_read("/config.sealed")))
+            elif e == "load":
+                self.board.mount()
             self.line.saw(it, e)
             return event
 

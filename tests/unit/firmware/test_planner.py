@@ -1,0 +1,189 @@
+"""planner.stretch_segments against an oracle of fractions; and its numbers against 32 bits."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.firmware import flow
+
+from doseloop import resources
+
+arith = resources.firmware_module("arith")
+planner = resources.firmware_module("planner")
+tick = resources.firmware_module("tick")
+
+BIT30 = 1 << 30
+
+
+def test_one_millilitre_an_hour_by_hand():
+    # P = 624710.8926108 (test_arith.py) = 624710 + 2231527/2500000.
+    # Step 1 at 624710.89, 2 at 1249421.78, 3 at 1874132.67, 9 at 5622398.03: floored, the steps
+    # are 624711 apart except the one from 8 (4997687.14) to 9, after 7 (4372976.24): 624711 also,
+    # and 9 (5622398.03) to 10 (6247108.92): 624710, because the carried remainder starts anew.
+    segments = list(planner.stretch_segments(1561777231527, 2500000, 0, 1, 10, 0))
+    assert segments == [(10, 624710, 624710, 2231527, 2500000, 2231527)]
+    edges = flow.expand(segments)
+    assert edges[:3] == [624710, 1249421, 1874132]
+    assert edges[6:] == [4372976, 4997687, 5622398, 6247108]
+    assert flow.intervals(edges) == [624711] * 8 + [624710]
+
+
+@st.composite
+def periods(draw):
+    """Rates over the whole range of real and extreme syringes, and periods of any shape."""
+    kind = draw(st.sampled_from(["rate", "near whole", "fraction"]))
+    if kind == "fraction":
+        den = draw(st.integers(1, 2 * BIT30) | st.integers(BIT30 - 3, BIT30 + 3))
+        p = Fraction(draw(st.integers(5 * den, flow.PERIOD_MAX * den)), den)
+    else:
+        al = draw(st.sampled_from(flow.AL_PER_STEP))
+        least, most = flow.rate_span(al)
+        whole = draw(st.integers(5, flow.PERIOD_MAX))
+        near = al * flow.HOUR_TICKS // whole + draw(st.integers(-2, 2))
+        rate = near if kind == "near whole" else draw(st.integers(least, most))
+        p = flow.period(al, min(max(rate, least), most))
+    return p
+
+
+def check_ranges(segments, first_min):
+    """Assert what keeps tick.fill within signed 32 bits: see its docstring."""
+    for n, first, q, r, d, e in segments:
+        assert 1 <= n < BIT30
+        assert first_min <= first <= BIT30
+        assert 0 <= q < BIT30
+        assert 0 <= r < d <= BIT30
+        assert 0 <= e < d
+
+
+def check_edge(edge, exact, want):
+    assert edge == want if exact else want - 1 <= edge <= want
+
+
+@given(periods(), st.integers(0, 10**15), st.integers(1, 10**7), st.integers(1, 300))
+def test_every_edge_of_a_chunk(p, t0, first_k, count):
+    last_k = first_k + count - 1
+    edge = flow.due(t0, first_k - 1, p)
+    segments = list(
+        planner.stretch_segments(p.numerator, p.denominator, t0, first_k, last_k, edge)
+    )
+    check_ranges(segments, tick.WORD_MIN)
+    edges = flow.expand(segments, edge)
+    assert len(edges) == count
+    exact = p.denominator < BIT30
+    for i, at in enumerate(edges):
+        check_edge(at, exact, flow.due(t0, first_k + i, p))
+
+
+@settings(max_examples=40)
+@given(
+    periods(),
+    st.integers(1, 10**6),
+    st.integers(2**19 - 1, 4 * 10**6),
+    st.lists(st.integers(0, 10**9), min_size=30, max_size=30),
+)
+def test_long_stretches_by_jumping(p, first_k, count, picks):
+    last_k = first_k + count - 1
+    edge = flow.due(0, first_k - 1, p)
+    segments = list(planner.stretch_segments(p.numerator, p.denominator, 0, first_k, last_k, edge))
+    check_ranges(segments, tick.WORD_MIN)
+    exact = p.denominator < BIT30
+    assert len(segments) == 1 if exact else len(segments) >= count >> 19
+    k = first_k
+    for n, first, q, r, d, e in segments:
+        begin = edge + first
+        assert begin == flow.due(0, k, p)  # every segment begins at its exact instant
+        for j in {0, n - 1, *(pick % n for pick in picks)}:
+            check_edge(begin + j * q + (e + j * r) // d, exact, flow.due(0, k + j, p))
+        edge = begin + (n - 1) * q + (e + (n - 1) * r) // d
+        k += n
+    assert k == last_k + 1
+    assert edge == flow.due(0, last_k, p)
+
+
+@pytest.mark.parametrize("al", flow.AL_PER_STEP)
+def test_the_slowest_and_the_fastest_rate(al):
+    for rate in flow.rate_span(al):
+        num, den = arith.period(al, rate)
+        assert 5 * den <= num <= planner.PERIOD_MAX * den
+        segments = list(planner.stretch_segments(num, den, 0, 1, 1000, 0))
+        check_ranges(segments, 5)
+        edges = flow.expand(segments)
+        assert max(flow.due(0, k, Fraction(num, den)) - edges[k - 1] for k in range(1, 1001)) <= 1
+
+
+def test_a_stretch_joined_from_any_chunks_is_the_same_stretch():
+    p = flow.period(173530803503, 3 * 10**15 + 1)  # denominator far above 2**30
+    whole = flow.expand(planner.stretch_segments(p.numerator, p.denominator, 7, 1, 4000, 0))
+    for cut in (1, 2, 1999, 3999):
+        one = flow.expand(planner.stretch_segments(p.numerator, p.denominator, 7, 1, cut, 0))
+        two = flow.expand(
+            planner.stretch_segments(p.numerator, p.denominator, 7, cut + 1, 4000, one[-1]),
+            one[-1],
+        )
+        assert len(one + two) == len(whole)
+        assert max(abs(a - b) for a, b in zip(one + two, whole, strict=True)) <= 1
+
+
+# -- ramps ------------------------------------------------------------------------------------
+
+ramps = st.tuples(st.integers(1, 3000), st.integers(100, 50_000))
+
+
+def test_ramp_by_hand():
+    # From 1000 Hz at 20000 Hz/s to 2000 Hz: (2000**2 - 1000**2) / (2 * 20000) = 75 steps,
+    # in (2000 - 1000) / 20000 s = 50 ms.
+    ramp = planner.Ramp(1000, 20000)
+    assert ramp.steps(1000) == 0
+    assert ramp.steps(2000) == 75
+    pieces = ramp.up(75)
+    assert sum(n for n, _ in pieces) == 75
+    assert sum(ticks for _, ticks in pieces) == 50_000
+    # its first piece is one step: (sqrt(1000**2 + 2 * 20000) - 1000) / 20000 s = 990.195 us
+    assert pieces[0] == (1, 990)
+
+
+@given(ramps, st.integers(1, 20_000))
+def test_ramp_follows_constant_acceleration(limits, hz):
+    v0, a = limits
+    ramp = planner.Ramp(v0, a)
+    steps = ramp.steps(hz)
+    if hz <= v0:
+        assert steps == 0
+        return
+    # Rounded down: the last speed, sqrt(v0**2 + 2 a s), is never above hz.
+    assert steps <= Fraction(hz * hz - v0 * v0, 2 * a) < steps + 1
+    done = ticks = 0
+    for n, piece in ramp.up(steps):
+        assert n >= 1
+        done, ticks = done + n, ticks + piece
+
+        def position(t):
+            return v0 * Fraction(t, 10**6) + a * Fraction(t, 10**6) ** 2 / 2
+
+        assert position(ticks) <= done < position(ticks + 1)
+        assert piece + 1 > Fraction(n * 10**6, hz)  # never shorter than the final rate's
+    assert done == steps
+
+
+@given(ramps, st.integers(1, 10**6))
+def test_ramp_intervals_only_fall_and_its_segments_spread_them(limits, steps):
+    ramp = planner.Ramp(*limits)
+    pieces = ramp.up(steps)
+    assert sum(n for n, _ in pieces) == steps
+    means = [Fraction(ticks, n) for n, ticks in pieces]
+    # Each boundary is floored to a whole tick, so a mean is up to 1 / n ticks off.
+    slack = [Fraction(1, n) for n, _ in pieces]
+    for i in range(len(means) - 1):
+        assert means[i + 1] <= means[i] + slack[i] + slack[i + 1]
+    segments = planner.ramp_segments(pieces)
+    check_ranges(segments, 0)
+    if steps < 1000:
+        edges = flow.expand(segments)
+        assert len(edges) == steps
+        assert edges[-1] == sum(ticks for _, ticks in pieces)
+        done = at = 0
+        for n, ticks in pieces:
+            spread = flow.intervals([at, *edges[done : done + n]])
+            assert max(spread) - min(spread) <= 1
+            done, at = done + n, at + ticks

@@ -1,0 +1,102 @@
+"""What people read: numbers floored for show, plans, progress with and without a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from doseloop import output
+from doseloop.results import Event, Plan, PumpId, RunState, Status, Stretch, SyringeState
+
+ML = 10**15
+AL = 173_530_803_503  # one microstep
+
+
+def status(witnessed: int, state: str = "infusing") -> Status:
+    return Status(
+        schema=1,
+        pump=PumpId("00a1", "0.1.0", 1, "pico", "simulated", port="/dev/pts/9"),
+        state=state,
+        device_ms=1000,
+        last_event=4,
+        run=RunState("1-1", 1, 1000, witnessed, witnessed, witnessed * AL // 10**9, 7, 90_500),
+        rate_al_per_h=5 * ML,
+        tick_hz=10**6,
+        syringe=SyringeState("bd-plastipak-50", AL, -witnessed, 39_123_456),
+    )
+
+
+@pytest.mark.parametrize(
+    ("nl", "text"),
+    [(0, "0.000 mL"), (999, "0.000 mL"), (1_999_999, "1.999 mL"), (10**8, "100.000 mL")],
+)
+def test_volume_is_floored(nl, text):
+    assert output.ml(nl) == text
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(0, "0:00:00"), (1, "0:00:01"), (3_599_001, "1:00:00"), (90_061_000, "25:01:01")],
+)
+def test_time_left_is_rounded_up(ms, text):
+    assert output.clock(ms) == text
+
+
+def test_a_rate_that_is_not_round_says_so():
+    assert output.rate(5 * ML) == "5 mL/h"
+    assert output.rate(5 * ML + 1) == "≈ 5 mL/h"
+
+
+def test_plan_shows_the_ordered_volume_and_the_whole_steps():
+    # 2.5 mL are 14406.66 microsteps: 14406 of them hold 2.49988 mL.
+    part = Stretch("infuse", 5 * ML, 14406, 1_800_000)
+    pause = Stretch("pause", 0, 0, 60_000)
+    plan = Plan(14406, 1_860_000, [part, pause], 1, "bd-plastipak-50", 2 * ML)
+    text = output.plan_text(plan, AL, "it")
+    assert "Plan: it" in text
+    assert "5 mL/h  2.500 mL  0:30:00" in text
+    assert "14,406 whole steps, 2.499 mL, in 0:31:00" in text
+    assert "filled with 2 mL" in text
+    assert "1 syringe change" in text
+
+
+def test_status_for_people():
+    text = output.status_text(status(100))
+    assert "infusing" in text
+    assert "1,000 ordered, 100 commanded, 100 witnessed" in text
+    assert "39.123 mL" in text
+
+
+def test_without_a_terminal_progress_is_a_line_every_ten_per_cent(capsys):
+    with output.Progress(1000, plain=True) as progress:
+        for witnessed in range(0, 1001, 20):
+            progress.update(status(witnessed))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("%")[0].strip() for line in lines] == [str(p) for p in range(0, 101, 10)]
+    assert lines[5].split() == (
+        "50 % 0.086 / 0.173 mL 5 mL/h 0:01:31 left 39.123 mL in syringe".split()
+    )
+
+
+def test_the_bar_shows_delivered_ordered_rate_time_left_and_plunger():
+    file = io.StringIO()
+    console = Console(file=file, width=140, force_terminal=True, color_system=None)
+    bar, task = output._bar(1000, console)
+    with bar:
+        progress = output.Progress(1000)
+        progress._bar, progress._task = bar, task
+        progress.update(status(500))
+    shown = file.getvalue()
+    for part in ("infusing", "50 %", "0.086 / 0.173 mL", "5 mL/h", "0:01:31 left", "39.123 mL"):
+        assert part in shown
+
+
+def test_event_lines():
+    event = Event(
+        7, 1, 61_500, "alarm", "1-1", {"code": "A_DRIFT", "priority": "high", "text": "x"}
+    )
+    assert output.describe(event) == "A_DRIFT (high): x"
+    assert output.event_line(event).startswith("1:7")
+    assert "code=A_DRIFT" in output.event_line(event)
