@@ -122,6 +122,10 @@ class DoseLoop:
         self.active = False
         return at
 
+    def flying(self):
+        """Return 1 when the last step pulled may not be made yet, else 0."""
+        return self.state[t.S_FLYING] if self.active else 0
+
     @property
     def made(self):
         """Commanded steps of this motion: those the step generator took up."""

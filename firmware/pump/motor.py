@@ -180,8 +180,8 @@ class Motor:
 
     def _book(self):
         made, seen = self._dose.made, self._dose.seen
-        if self._dose.active and made > seen:
-            made -= 1  # the last one pulled may not be made yet, and a stop would take it back
+        if made > seen:
+            made -= self._dose.flying()  # a stop would take it back
         made = max(made, self._booked[0])
         d_made, d_seen = made - self._booked[0], seen - self._booked[1]
         self._booked = (made, seen)

@@ -69,7 +69,8 @@ S_STOP_SEGS = const(23)  # slots of the stop ramp
 S_BEAT = const(24)  # ticks_us() of the latest tick
 S_TICKS = const(25)  # calls of the tick, mod 2**30: for the performance table only
 S_GUARD = const(26)  # unread words below which a block comes too late (dose_loop.py)
-STATE_WORDS = const(27)
+S_FLYING = const(27)  # 1: the word pulled last has a step, which may not be made yet
+STATE_WORDS = const(28)
 
 DO_NOTHING = const(0)
 DO_FILL = const(1)
@@ -109,6 +110,7 @@ def retire(s: ptr32, ring: ptr16, data: ptr32, pio: ptr32, witness: ptr32):  # I
         queued -= d
         lease -= d
         made += w >> 15
+        s[S_FLYING] = w >> 15
         t = (t + 1) & RING_MASK
     s[S_TAIL] = t
     s[S_QUEUED] = queued
@@ -238,11 +240,11 @@ def check(
         flags |= F_END
     if pio[_PIO_IRQ] & 1:
         flags |= F_STOP
-    # ``made`` holds a step that is pulled and may not be made yet: one more is no loss.
-    drift = (s[S_MADE] - s[S_SEEN]) & COUNT_MASK
+    # The step in flight is no loss yet: it counts when the word after it is pulled.
+    drift = (s[S_MADE] - s[S_FLYING] - s[S_SEEN]) & COUNT_MASK
     if drift > COUNT_MASK >> 1:
-        drift = COUNT_MASK - drift + 2
-    if drift > s[S_DRIFT] + 1:
+        drift = COUNT_MASK - drift + 1
+    if drift > s[S_DRIFT]:
         pio[_PIO_CTRL] = 0
         flags |= F_DRIFT
     if s[S_LEASE] == 0:

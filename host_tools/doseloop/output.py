@@ -133,6 +133,14 @@ def describe(event: Event) -> str:
             return f"{data['steps']:,} steps at {rate(int(data['rate']))} from tick {data['t0']:,}"
         case "start":
             return f"{data.get('ordered_steps', 0):,} steps ordered"
+        case "pause" if "ms_long" in data:
+            return f"ordered, for {clock(int(data['ms_long']))}"
+        case "takeup":
+            return f"{data['steps']} steps of backlash, not booked"
+        case "ramp" if "steps" in data:
+            return f"{data['why']}, {data['steps']:,} steps in {data['ticks']:,} ticks"
+        case "stretch_end":
+            return f"after {data['steps']:,} steps"
         case "near_empty":
             return f"{ml(int(data.get('remaining_nl', 0)))} left in the syringe"
         case "rate":

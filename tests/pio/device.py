@@ -337,7 +337,8 @@ def fill_deaths(case):
     )
     # The same call by the code that the tick runs must leave the same memory.
     wrote = tick.fill(s, generator.ring, generator.ctrl, parts.ends, parts.segs)
-    out["same"] = [wrote, *views(generator), s] == [out["words"], ring, ctrl, state]
+    viper = views(generator)
+    out["same"] = (wrote, viper[0], viper[1], s) == (out["words"], ring, ctrl, state)
     out["fed_after"] = s[tick.S_FED]
     out["deaths"] = deaths
     parts.loop.end()

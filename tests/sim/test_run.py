@@ -77,6 +77,29 @@ def test_the_main_job(cli, tmp_path):
     assert len(runs[0]["plan"]["stretches"]) == 5
 
 
+def test_ups_downs_ramps_pauses_and_reversals_are_exact(cli, order):
+    path = order(
+        'mode = "infuse"\nrate = "3000 mL/h"\nvolume = "10 mL"',
+        'mode = "infuse"\nrate = "7.77 mL/h"\nduration = "7 min"',
+        'mode = "infuse"\nvolume = "3.3 mL"\nduration = "1 min"',
+        'mode = "pause"\nduration = "90 s"',
+        'mode = "withdraw"\nvolume = "1 mL"\nrate = "100 mL/h"',
+        'mode = "infuse"\nrate = "1 mL/h"\nduration = "3 min"',
+        'mode = "infuse"\nrate = "333 mL/h"\nduration = "100 s"',
+    )
+    done = cli("run", path, "--sim", "--yes", "--json", "--trace", "trace.txt")
+    assert done.code == 0, done.err
+    run = done.json
+    assert run["ordered_steps"] == run["commanded_steps"] == run["witnessed_steps"]
+    assert run["edges"]["worst_ns"] <= run["edges"]["tick_ns"]
+    # Left out are two ramps and two times the backlash, nothing more.
+    logs = [json.loads(line) for line in cli("logs", "--json").out.splitlines()]
+    declared = [event["data"]["steps"] for event in logs if event["name"] in ("ramp", "takeup")]
+    assert run["edges"]["excluded_edges"] == sum(declared)
+    takeup = sum(event["data"]["steps"] for event in logs if event["name"] == "takeup")
+    assert run["edges"]["edges"] + sum(declared) == run["witnessed_steps"] + takeup
+
+
 def test_lost_steps_end_with_a_drift_alarm_and_exit_code_6(cli):
     done = cli(
         "run",

@@ -15,6 +15,8 @@ from typing import Any
 from doseloop.errors import FileError
 from doseloop.results import Event
 
+# What lies between two stretches that are not one motion.
+_BREAKS = frozenset("start resume takeup rate pause stop stretch_end alarm clear load".split())
 _SAME_START_NS = 1_000_000  # a pump that was not reset counts from the simulation's start
 
 
@@ -94,6 +96,8 @@ class _Stretch:
     denominator: int
     tick_ns: int
     until_ns: int | None  # when a stop ramp was asked for
+    from_ns: int | None  # when its motion began; None: it goes on from the stretch before
+    skip: int  # ramp steps between the stretch before and this one
 
     def due_ns(self, k: int) -> int:
         return (self.t0 + k * self.numerator // self.denominator) * self.tick_ns
@@ -101,7 +105,11 @@ class _Stretch:
     def errors(self, times: list[int], index: int, offset: int) -> tuple[int, list[int]]:
         """Return the deviations, looking from `index` on, and the index after the last of them."""
         period_ns = self.numerator * self.tick_ns // self.denominator
-        # Never before `index`: half a slow period reaches back into a fast stretch before it.
+        # Half a slow period reaches back into whatever moved faster before it.
+        if self.from_ns is None:
+            index += self.skip
+        else:
+            index = bisect_left(times, self.from_ns + offset)
         index = max(index, bisect_left(times, self.due_ns(1) + offset - period_ns // 2))
         found: list[int] = []
         for k in range(1, self.steps + 1):
@@ -130,22 +138,35 @@ def _offset(times: list[int], stretch: _Stretch) -> int:
 
 def _stretches(events: list[Event]) -> list[_Stretch]:
     found: list[_Stretch] = []
+    goes_on = False
+    down = skip = 0
     for place, event in enumerate(events):
-        if event.name != "stretch":
-            continue
         data = event.data
-        tick_hz = int(data["tick_hz"])
-        steps, until_ns = _end(int(data["steps"]), events[place + 1 :])
-        found.append(
-            _Stretch(
-                t0=int(data["t0"]),
-                steps=steps,
-                numerator=int(data["al_per_step"]) * 3600 * tick_hz,
-                denominator=int(data["rate"]),
-                tick_ns=10**9 // tick_hz,
-                until_ns=until_ns,
+        if event.name == "ramp" and "steps" in data:
+            if data.get("why") == "up":
+                skip += int(data["steps"])
+            else:
+                down = int(data["steps"])
+        elif event.name in _BREAKS:
+            goes_on = False
+        elif event.name == "stretch":
+            tick_hz = int(data["tick_hz"])
+            steps, until_ns = _end(int(data["steps"]), events[place + 1 :])
+            found.append(
+                _Stretch(
+                    t0=int(data["t0"]),
+                    steps=steps,
+                    numerator=int(data["al_per_step"]) * 3600 * tick_hz,
+                    denominator=int(data["rate"]),
+                    tick_ns=10**9 // tick_hz,
+                    until_ns=until_ns,
+                    # The first stretch of a motion is announced as the motion begins.
+                    from_ns=None if goes_on else event.ms * 1_000_000,
+                    skip=skip,
+                )
             )
-        )
+            goes_on = True
+            down, skip = 0, down
     return found
 
 

@@ -15,9 +15,10 @@ from doseloop.results import Event
 ML = 10**15
 
 
-def stretch(n: int, t0: int, rate: int, steps: int, al: int = 10**12) -> Event:
-    data = {"t0": t0, "rate": rate, "tick_hz": 10**6, "al_per_step": al, "steps": steps, "dir": 1}
-    return Event(n, 1, t0 // 1000, "stretch", "1-1", data)
+def stretch(n: int, t0: int, rate: int, steps: int, ms: int | None = None) -> Event:
+    data = {"t0": t0, "rate": rate, "tick_hz": 10**6, "steps": steps, "dir": 1}
+    data["al_per_step"] = 10**12
+    return Event(n, 1, t0 // 1000 if ms is None else ms, "stretch", "1-1", data)
 
 
 def ideal(event: Event) -> list[int]:
@@ -87,6 +88,25 @@ def test_ramps_are_left_out():
     times = [850_000_000, 900_000_000, 950_000_000, *ideal(flat)]
     found = edges.compare(times, [ramp, flat])
     assert (len(found.errors_ns), found.worst_ns, found.excluded) == (10, 0, 3)
+
+
+def test_take_up_right_before_a_slow_stretch_is_left_out():
+    # One step in 6 s; t0 lies 3 s before the motion begins, and the take-up just before that.
+    slow = stretch(3, 1_000_000, 6 * ML // 10, 5, ms=4000)
+    takeup = Event(2, 1, 3900, "takeup", "1-1", {"steps": 64})
+    times = [3_900_000_000 + i * 1_000_000 for i in range(64)] + ideal(slow)
+    found = edges.compare(times, [Event(1, 1, 0, "start", "1-1"), takeup, slow])
+    assert (len(found.errors_ns), found.worst_ns, found.excluded) == (5, 0, 64)
+
+
+def test_a_ramp_down_before_a_slow_stretch_is_left_out():
+    fast = stretch(2, 0, 3600 * ML, 10)  # one step in 1 ms
+    down = Event(1, 1, 0, "ramp", "1-1", {"why": "down", "steps": 3, "ticks": 9000, "to": 0})
+    slow = stretch(3, 15_000, 36 * ML, 5)  # one step in 100 ms, 60 ms of them flowed before
+    slow.data["t0"] -= 60_000
+    ramp = [13_000_000, 16_000_000, 19_000_000]
+    found = edges.compare([*ideal(fast), *ramp, *ideal(slow)], [down, fast, slow])
+    assert (len(found.errors_ns), found.worst_ns, found.excluded) == (15, 0, 3)
 
 
 def test_a_pump_that_was_reset_counts_from_its_own_start():
