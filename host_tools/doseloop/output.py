@@ -118,7 +118,9 @@ def status_text(status: Status) -> str:
     if status.rate_al_per_h:
         rows.append(("rate", rate(status.rate_al_per_h)))
     syringe = status.syringe
-    if syringe is not None:
+    if syringe is None or syringe.model is None:
+        rows.append(("syringe", "none: doseloop config push --board BOARD --syringe SYRINGE"))
+    else:
         left = "contents unknown" if syringe.remaining_nl is None else ml(syringe.remaining_nl)
         cal = "calibrated" if syringe.calibrated else "not calibrated"
         rows.append(("syringe", f"{syringe.model}, {left}, {cal}"))

@@ -1,4 +1,4 @@
-"""The two sides of every test here: the firmware's PIO programs, and MicroPython with the model."""
+"""Both sides of each test here: the firmware's PIO programs, and MicroPython with the model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pio import emulator
 
 from doseloop import resources
 from doseloop.errors import UsageError
 from doseloop.sim import interpreter
-from pio import emulator
 
 
 @pytest.fixture(scope="session")

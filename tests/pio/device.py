@@ -2,146 +2,27 @@
 
     micropython device.py <sim device folder> <firmware folder>
 
-Drives the simulated board's engine, and the firmware's own hal, tick and dose loop on it, with a
-bench in place of the mechanics. Times are ticks (= us) from the start of a case.
+Drives the simulated board's engine, and the firmware's own hal, tick and dose loop on it
+(bench.py). Times are ticks (= us) from the start of a case.
 """
 
 import json
 import sys
 
-sys.path[:] = [sys.argv[1], sys.argv[2]]
+FIRMWARE = sys.argv[2]
+sys.path[:] = [sys.argv[1], FIRMWARE, sys.argv[0].rsplit("/", 1)[0]]
 from array import array  # noqa: E402
 
-import addresses  # noqa: E402
 import engine  # noqa: E402
-import kernel  # noqa: E402
-import pioblock  # noqa: E402
-
-sys.modules["uctypes"] = addresses
-it = kernel.it
-
-STEP, WITNESS, STOP = 2, 5, 6
-SECOND = 1_000_000
-
-
-class Bench:
-    """A board without mechanics: it notes the edges and has a stop input."""
-
-    def __init__(self):
-        self.on_inputs = lambda: None
-        self.faults = {}
-        self.step_pin = None
-        self.step_level = lambda: 0
-        self.stop = 0
-        self.edges = []
-
-    def drive(self, number, level):
-        pass
-
-    def pull(self, number, pull):
-        pass
-
-    def level(self, number):
-        if number == self.step_pin:
-            return self.step_level()
-        return self.stop if number == STOP else 0
-
-    def inputs(self):
-        return self.stop << STOP
-
-    def step_edge(self, now):
-        self.edges.append(now)
-        return True
-
-    def press(self, level):
-        self.stop = level
-        self.on_inputs()
-
-
-class Note:
-    """Kernel's line: what it is told would hide a failure, so it raises."""
-
-    def note(self, text):
-        raise RuntimeError(text)
-
-
-bench = it.board = Bench()
-it.line = Note()
-it.pioblock = pioblock.PioBlock(bench)
-
 import machine  # noqa: E402
+import pioblock  # noqa: E402
+from bench import Recorder, bench, it, parts, plain_tick, views  # noqa: E402
+
 from pump import planner, tick  # noqa: E402
-from pump.dose_loop import DoseLoop  # noqa: E402
-from pump.hal.clock import Clock  # noqa: E402
-from pump.hal.step_generator import StepGenerator, step_generator  # noqa: E402
-from pump.hal.tick_timer import TickTimer  # noqa: E402
-from pump.hal.witness import Witness, edge_witness  # noqa: E402
+from pump.hal.step_generator import step_generator  # noqa: E402
+from pump.hal.witness import edge_witness  # noqa: E402
 
-
-class Parts:
-    """The firmware's motion parts, built once, as its composition root builds them."""
-
-    def __init__(self):
-        self.pio = it.pioblock
-        step = machine.Pin(STEP, machine.Pin.OUT, value=0)
-        stop = machine.Pin(STOP, machine.Pin.IN, machine.Pin.PULL_UP)
-        self.generator = StepGenerator(step, stop)
-        self.witness = Witness(machine.Pin(WITNESS, machine.Pin.IN))
-        self.loop = DoseLoop(self.generator, self.witness, Clock(), self._timer)
-
-    def _timer(self, state, ends, segs):
-        self.ends = ends
-        self.segs = segs
-        return TickTimer(state, self.generator, ends, segs, self.pio.sio, self.witness)
-
-    def fresh(self):
-        """Nothing moves, nothing is pressed, a new list of edges."""
-        bench.stop = 0
-        bench.edges = []
-        it.timer = None
-        it.schedule = []
-        bench.faults.clear()
-        self.generator.arm()
-        self.witness.zero()
-        bench.on_inputs()
-
-    def publish(self, words, blocks):
-        """Write words and block lengths as fill() leaves them."""
-        g = self.generator
-        for i in range(len(words)):
-            g.ring[2 * i] = words[i] & 255
-            g.ring[2 * i + 1] = words[i] >> 8
-        for i in range(len(blocks)):
-            g.ctrl[4 * i] = blocks[i] & 255
-            g.ctrl[4 * i + 1] = blocks[i] >> 8
-
-    def play_until(self, end):
-        while it.now < end:
-            it.now = self.pio.advance(it.now, end)
-
-    def queue(self):
-        """Return the words that the finite chain still delivers, by walking it."""
-        g = array("i", self.pio.g)
-        ring, ctrl = views(self.generator)
-        words = []
-        at, n = g[engine.G_PULL], (g[engine.G_READ] - g[engine.G_PULL]) & engine.RING_MASK
-        n += g[engine.G_LEFT]
-        c = g[engine.G_CREAD]
-        while True:
-            for _ in range(n):
-                words.append(ring[at])
-                at = (at + 1) & engine.RING_MASK
-            if g[engine.G_DEAD]:
-                return words
-            n = ctrl[c]
-            c = (c + 1) & engine.CTRL_MASK
-            if n == 0:
-                return words
-
-
-def views(generator):
-    """Return copies of queue and chain as arrays of their words."""
-    return array("H", bytes(generator.ring)), array("i", bytes(generator.ctrl))
+SECOND = 1_000_000
 
 
 def programs(_):
@@ -188,10 +69,14 @@ def play(case):
 def stop(case):
     """Play words with the stop input opened and closed at instants; then halt, as the pump does.
 
-    ``presses`` is [[tick, level], ...]; one at 0 is there before the launch.
+    ``presses`` is [[tick, level], ...]; one at 0 is there before the launch. A timer interrupt
+    that does nothing comes at ``grid`` (null: never) and every millisecond from there.
     """
     parts.fresh()
     parts.publish(case["words"], case["blocks"])
+    if case["grid"] is not None:
+        machine.Timer(-1, period=1, hard=True, callback=lambda _timer: None)
+        it.now += 1000 - case["grid"]
     start = it.now
     for at, level in case["presses"]:
         if at == 0:
@@ -200,9 +85,9 @@ def stop(case):
     parts.generator.launch()
     for at, level in case["presses"]:
         if at:
-            parts.play_until(start + at)
+            it.run_to(start + at)
             bench.press(level)
-    parts.play_until(start + case["until"])
+    it.run_to(start + case["until"])
     latched = parts.generator.latched()
     witnessed = -int.from_bytes(parts.witness.word, "little") & 0xFFFFFFFF
     complete = parts.generator.halt()
@@ -221,10 +106,13 @@ def _run(case):
     Return the instants at which it began and at which it is to die.
     """
     parts.fresh()
+    it.dense = case["dense"]  # else ticks are left out when nothing was due
     begin = it.now
     kill = begin + case["kill"]
     segments = planner.stretch_segments(case["num"], case["den"], 0, 1, case["steps"], 0)
-    parts.loop.begin(segments, case["hz"], [], 0, 0)
+    pieces = planner.Ramp(1000, 20000).up(case["ramp_steps"]) if case["ramp_steps"] else []
+    stop_ramp = planner.ramp_segments([pieces[-1 - i] for i in range(len(pieces))])
+    parts.loop.begin(segments, case["hz"], stop_ramp, 0, 0)
     while it.now < kill:
         it.run_to(min(it.now + SECOND, kill))
         flags = parts.loop.service()
@@ -256,98 +144,84 @@ def kill(case):
     return out
 
 
-class Recorder:
-    """An array whose every write is reported after it was made."""
+class Deaths:
+    """Plays queue and chain to their end as they are after each write to them."""
 
-    def __init__(self, data, wrote):
-        self._data = data
-        self._wrote = wrote
+    def __init__(self, limit):
+        self._limit = limit
+        self.ring, self.ctrl = views(parts.generator)
+        self.to_ring = Recorder(self.ring, lambda at, value: self.die("ring", at, value))
+        self.to_ctrl = Recorder(self.ctrl, lambda at, value: self.die("ctrl", at, value))
+        self.seen = []
+        self.die("", 0, 0)
 
-    def __getitem__(self, index):
-        return self._data[index]
+    def die(self, what, index, value):
+        """The CPU is dead from now on: only DMA and state machine go on, on copies."""
+        g = array("i", parts.pio.g)
+        memory = array("H", self.ring)
+        chain = array("i", self.ctrl)
+        edges, last, t = 0, 0, 0
+        starved = False
+        while t < self._limit and not starved:
+            t += engine.play(g, memory, chain, self._limit - t)
+            if g[engine.G_EVENT] & engine.E_EDGE:
+                edges += 1
+                last = t
+            starved = bool(g[engine.G_EVENT] & engine.E_STARVED)
+        self.seen.append({
+            "wrote": [what, index, value], "edges": edges, "last": last, "ends": t,
+            "dead": g[engine.G_DEAD], "starved": starved,
+        })  # fmt: skip
 
-    def __setitem__(self, index, value):
-        self._data[index] = value
-        self._wrote(index, value)
 
-
-def _plain_fill():
-    # The same source as bytecode, because viper writes to memory and tells nobody. `ptr32` and
-    # the like are annotations only.
-    with open(sys.argv[2] + "/pump/tick.py") as file:
-        source = file.read()
-    for mark in ("@micropython.viper", "@micropython.native"):
-        source = source.replace(mark, "")
-    space = {"__name__": "plain_tick"}
-    exec(source, space)
-    return space["fill"]
-
-
-def fill_deaths(case):
-    """Serve a motion up to ``kill`` and on to a tick that fills control word ``slot`` (any: null).
-
-    Let the CPU die before that fill() and after each of its writes to queue and chain, and play
-    each of those memories to its end.
-    """
+def deaths(case):
+    """Serve a motion up to ``kill``, and on to a tick that fills control word ``slot`` (null: any)
+    or, with ``stop``, cuts the queue for the stop ramp. Let the CPU die before that tick and after
+    each of its writes to queue and chain, and play each of those memories to its end."""
     _run(case)
     it.timer.alive = False
+    if case["stop"]:
+        parts.loop.request_stop()
     s = parts.loop.state
     generator, pio = parts.generator, parts.pio
+    queue = (generator.ring, generator.ctrl, parts.ends, parts.segs)
     while True:
         it.run_to(it.now + 1000)
         pio.sync_out()
         tick.retire(s, generator.ring, generator.data, generator.pio, parts.witness.word)
         what = tick.check(s, parts.ends, generator.data, generator.chain, generator.pio, pio.sio)
+        if what == tick.DO_REWIND:
+            break
         if what == tick.DO_FILL:
             if case["slot"] in (None, s[tick.S_CHEAD]):
                 break
-            tick.fill(s, generator.ring, generator.ctrl, parts.ends, parts.segs)
+            tick.fill(s, *queue)
             parts.loop.service()
         elif what or s[tick.S_FLAGS]:
             raise RuntimeError("tick wants %d, flags %d" % (what, s[tick.S_FLAGS]))
-    ring, ctrl = views(generator)
-    state = array("i", s)
-    deaths = []
-
-    def die(what, index, value):
-        g = array("i", pio.g)
-        memory = array("H", ring)
-        chain = array("i", ctrl)
-        edges, last, t = 0, 0, 0
-        starved = False
-        while t < case["after"] and not starved:
-            t += engine.play(g, memory, chain, case["after"] - t)
-            if g[engine.G_EVENT] & engine.E_EDGE:
-                edges += 1
-                last = t
-            starved = bool(g[engine.G_EVENT] & engine.E_STARVED)
-        deaths.append({
-            "wrote": [what, index, value], "edges": edges, "last": last, "ends": t,
-            "dead": g[engine.G_DEAD], "starved": starved,
-        })  # fmt: skip
-
-    out = {"made": len(bench.edges), "fed_before": s[tick.S_FED], "slot": s[tick.S_CHEAD]}
-    die("", 0, 0)
-    out["words"] = plain_fill(
-        state,
-        Recorder(ring, lambda index, value: die("ring", index, value)),
-        Recorder(ctrl, lambda index, value: die("ctrl", index, value)),
-        array("H", parts.ends),
-        parts.segs,
-    )
-    # The same call by the code that the tick runs must leave the same memory.
-    wrote = tick.fill(s, generator.ring, generator.ctrl, parts.ends, parts.segs)
-    viper = views(generator)
-    out["same"] = (wrote, viper[0], viper[1], s) == (out["words"], ring, ctrl, state)
-    out["fed_after"] = s[tick.S_FED]
-    out["deaths"] = deaths
+    out = {"made": len(bench.edges), "before": s[tick.S_FED]}
+    state, ends = array("i", s), array("H", parts.ends)
+    all_deaths = Deaths(case["after"])
+    recorded = (all_deaths.to_ring, all_deaths.to_ctrl, ends, parts.segs)
+    if what == tick.DO_REWIND:
+        taken = pio.g[engine.G_CREAD]
+        plain["rewind"](state, *recorded, taken)
+        tick.rewind(s, *queue, taken)
+        out["cut"] = s[tick.S_FED]
+    out["slot"] = s[tick.S_CHEAD]
+    out["words"] = plain["fill"](state, *recorded)
+    # The same calls of the code that the tick runs must leave the same memory.
+    wrote = tick.fill(s, *queue)
+    here, there = views(generator), (all_deaths.ring, all_deaths.ctrl)
+    out["same"] = (wrote, here[0], here[1], s) == (out["words"], there[0], there[1], state)
+    out["fed"] = s[tick.S_FED]
+    out["deaths"] = all_deaths.seen
     parts.loop.end()
     return out
 
 
-parts = Parts()
-plain_fill = _plain_fill()
-ops = {op.__name__: op for op in (programs, play, stop, kill, fill_deaths)}
+plain = plain_tick(FIRMWARE)
+ops = {op.__name__: op for op in (programs, play, stop, kill, deaths)}
 
 while True:
     line = sys.stdin.readline()

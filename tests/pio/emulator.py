@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import importlib.util
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -35,17 +36,15 @@ def programs(monkeypatch: Any) -> SimpleNamespace:
 
     Everything put on sys.path and in sys.modules goes again with `monkeypatch`.
     """
-    marks = resources.firmware_module("version") and sys.modules["micropython"]
-    for name in [name for name in sys.modules if name.split(".")[0] == "pump"]:
-        monkeypatch.delitem(sys.modules, name)
+    resources.firmware_module("version")  # brings the stand-in for `micropython`
+    for name in _pump_modules():
+        monkeypatch.delitem(sys.modules, name)  # to be had again by whoever imported them
     for viper_type in ("ptr8", "ptr16", "ptr32", "uint"):
         monkeypatch.setattr(builtins, viper_type, int, raising=False)
     kernel = ModuleType("kernel")
     kernel.it = None  # type: ignore[attr-defined]
-    stand_ins = {"kernel": kernel, "micropython": marks}
-    stand_ins |= {name: ModuleType(name) for name in ("machine", "uctypes")}
-    for name, module in stand_ins.items():
-        monkeypatch.setitem(sys.modules, name, module)
+    for module in (kernel, ModuleType("machine"), ModuleType("uctypes")):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     device = resources.sim_device_root()
     spec = importlib.util.spec_from_file_location("rp2", device / "rp2.py")
     assert spec is not None and spec.loader is not None
@@ -55,8 +54,8 @@ def programs(monkeypatch: Any) -> SimpleNamespace:
     generator = importlib.import_module("pump.hal.step_generator")
     witness = importlib.import_module("pump.hal.witness")
     tick = importlib.import_module("pump.tick")
-    for name in [name for name in sys.modules if name.split(".")[0] == "pump"]:
-        monkeypatch.delitem(sys.modules, name)
+    for name in _pump_modules():
+        del sys.modules[name]
     return SimpleNamespace(
         step=generator.step_generator,
         witness=witness.edge_witness,
@@ -64,6 +63,10 @@ def programs(monkeypatch: Any) -> SimpleNamespace:
         tick=tick,
         rp2=rp2,
     )
+
+
+def _pump_modules() -> list[str]:
+    return [name for name in sys.modules if name.split(".")[0] == "pump"]
 
 
 @dataclass

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# By hand from the RP2040 datasheet's section 3.4: opcode, delay (no side-set), operands. MicroPython's
-# own assembler and adafruit-circuitpython-pioasm 1.3.8 make the same words of these programs; neither
-# is a dependency here, the first because it runs on the chip, the second because it brings Blinka.
+# By hand from the RP2040 datasheet's section 3.4: opcode, delay (there is no side-set), operands.
+# MicroPython's own assembler and adafruit-circuitpython-pioasm 1.3.8 make the same words of these
+# programs. Neither is a dependency here: the first needs the chip, the second brings Blinka along.
 STEP_GENERATOR = (
     "100 00000 1 0 1 00000",  # pull: not if-empty only, block
     "011 00010 001 01111",  # out: to x, 15 bits, 2 more cycles

@@ -8,9 +8,8 @@ from itertools import accumulate
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pioemu import State
-
 from pio.emulator import CYCLES, PASS, PULL, STEP_PIN, step_machine, word
+from pioemu import State
 
 LONGEST = 0x7FFF + 4
 settled = partial(settings, derandomize=True, database=None, deadline=None)
@@ -46,7 +45,7 @@ def test_every_pass_of_the_delay_loop_takes_a_tick(programs):
 
 @pytest.mark.parametrize("step", [False, True])
 def test_a_word_lasts_its_ticks(programs, step):
-    lengths = [*range(4, 100), 9_999, 10_000, LONGEST]
+    lengths = [*range(4, 60), 10_000, LONGEST]
     check_words(programs, lengths, step, leap=False)
 
 

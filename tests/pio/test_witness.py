@@ -11,9 +11,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from pioemu import State
-
 from pio.emulator import count_edges
+from pioemu import State
 
 PERIOD_MIN = 5
 SYSTEM_HZ = 125_000_000

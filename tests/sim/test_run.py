@@ -55,7 +55,7 @@ def test_the_main_job(cli, tmp_path):
         "--yes",
         "--json",
         "--trace",
-        "trace.txt",
+        "out/trace.txt",
         "--report",
         "out/report.html",
     )
@@ -75,6 +75,10 @@ def test_the_main_job(cli, tmp_path):
     runs = cli("logs", "--runs", "--json").json["runs"]
     assert [run["reason"] for run in runs] == ["done"]
     assert len(runs[0]["plan"]["stretches"]) == 5
+    # The same page again from the records, by the number that `logs --runs` shows.
+    assert cli("report", str(runs[0]["id"]), "-o", "again.html").code == 0
+    again = (tmp_path / "again.html").read_text(encoding="utf-8")
+    assert again.split("Written by")[0] == page.split("Written by")[0]
 
 
 def test_ups_downs_ramps_pauses_and_reversals_are_exact(cli, order):

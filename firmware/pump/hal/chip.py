@@ -24,7 +24,8 @@ def tier():
 def micropython_version():
     """Return MicroPython's version as text."""
     version = sys.implementation[1]
-    return ".".join(str(part) for part in version[:3])
+    text = ".".join(str(part) for part in version[:3])
+    return text + "-" + version[3] if len(version) > 3 and version[3] else text
 
 
 def reset_cause():

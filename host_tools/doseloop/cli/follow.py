@@ -116,6 +116,8 @@ def _follow(pump: Pump, run: str, signals: Signals) -> Outcome:
         progress.update(now)
         outcome = Follower(pump, run, progress, signals).follow()
     pump.watch(0)
+    if pump.lost_events:
+        say(f"{pump.lost_events} events are missing: the pump no longer had them")
     return outcome
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from doseloop.errors import UsageError
+from doseloop.errors import FileError, UsageError
 
 _DEFAULT_BOARD = "pico_tmc2209"
 _DEFAULT_SYRINGE = "bd-plastipak-50"
@@ -76,6 +76,8 @@ def sim(
         board, syringe = board or _DEFAULT_BOARD, syringe or _DEFAULT_SYRINGE
     elif (board is None) != (syringe is None):
         raise UsageError("--board and --syringe go together")
+    if trace is not None:
+        _make_room(trace)
     launcher = Launcher(
         Options(
             speed=speed,
@@ -100,6 +102,14 @@ def sim(
         launcher.serve()
     finally:
         launcher.close()
+
+
+def _make_room(trace: Path) -> None:
+    try:
+        trace.parent.mkdir(parents=True, exist_ok=True)
+        trace.touch()
+    except OSError as error:
+        raise FileError(f"cannot write the trace {trace}: {error.strerror}") from error
 
 
 def _compiled(board: str | None, syringe: str | None) -> str | None:

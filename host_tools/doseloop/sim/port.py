@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from doseloop.errors import UsageError
+from doseloop.sim import registry
 
 _T = TypeVar("_T")
 BACKLOG = 65536  # bytes kept for a client that reads slowly; what comes then is lost
@@ -42,9 +43,12 @@ class Port:
             self._make_link(link)
 
     def _make_link(self, link: Path) -> None:
-        # A dangling link is what a killed simulator left behind; anything else is not ours.
-        if link.is_symlink() and not link.exists():
-            link.unlink()
+        # A link to a terminal is what a killed simulator left behind, unless one that runs claims
+        # it. Whether its target exists tells nothing: our own port may have got that name.
+        if link.is_symlink() and os.readlink(link).startswith("/dev/"):
+            claimed = {entry.link for entry in registry.running()}
+            if str(link.absolute()) not in claimed:
+                link.unlink()
         try:
             link.symlink_to(self.path)
         except OSError as error:

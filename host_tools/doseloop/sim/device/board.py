@@ -4,6 +4,8 @@ Pin-level and physical; it knows no dose. Positions are microsteps of the motor,
 up, from where the motor stood when the simulation began.
 """
 
+import micropython
+
 
 class Board:
     """``geometry``: dict with dir and end pins, levels, travel and backlash in microsteps."""
@@ -89,6 +91,7 @@ class Board:
 
     # -- motion -------------------------------------------------------------------------------
 
+    @micropython.native
     def step_edge(self, now):
         """A rising edge left the chip at ``now`` us. Return True when it reached the STEP wire."""
         lost = self.faults.get("step_lost")
@@ -113,6 +116,7 @@ class Board:
                 self.flush()
         return True
 
+    @micropython.native
     def _push(self, way):
         # The nut moves within the backlash before it pushes the plunger; at rest it touches in
         # the infusing direction.

@@ -57,6 +57,15 @@ def prefetch(g: ptr32, ctrl: ptr32):
 
 
 @micropython.viper
+def show(g: ptr32, pio: ptr32, data: ptr32, chain: ptr32):
+    """Write what the tick reads into the register windows: FIFO level, DMA positions."""
+    pio[3] = (g[G_READ] - g[G_PULL]) & RING_MASK
+    data[0] = 0x20000000 + (g[G_READ] << 1)
+    data[2] = g[G_LEFT]
+    chain[0] = 0x20008000 + (g[G_CREAD] << 2)
+
+
+@micropython.viper
 def play(g: ptr32, ring: ptr16, ctrl: ptr32, budget: int) -> int:
     """Let at most ``budget`` ticks pass. Return those that did; G_EVENT says what ended it early:
     an edge (which falls at the returned instant), a block taken by the chain, or an empty FIFO."""

@@ -6,6 +6,8 @@ set by world.py: ``board`` (pins and mechanics), ``pioblock`` (state machines an
 (the serial port and the control channel).
 """
 
+import micropython
+
 IDLE_WAIT_US = 2_000_000  # the firmware's wait when nothing is timed
 
 
@@ -49,6 +51,7 @@ class Kernel:
                 return True
         return False
 
+    @micropython.native
     def _next(self, horizon):
         if self.schedule and self.schedule[0][0] < horizon:
             horizon = self.schedule[0][0]
@@ -106,11 +109,18 @@ class Kernel:
             if self.hold_at is not None and self.now >= self.hold_at:
                 line.arrived(self)
 
+    @micropython.native
     def run_to(self, horizon, ready=None):
         """Let the board run up to an instant, calling the tick on its grid when it has work."""
         pio = self.pioblock
+        woken = self._woken if ready is not None else None
         while self.now < horizon:
             timer = self.timer
+            if pio.cruising(timer) and not self.dense and not self.board.faults:
+                pio.cruise(self, horizon, timer, woken)
+                if woken is not None and woken():
+                    break
+                continue
             stop = horizon
             tick_at = None
             if timer is not None and timer.alive and (pio.tick_wanted or self.dense):
@@ -124,7 +134,7 @@ class Kernel:
                 pio.sync_out()
                 timer.fire()
                 pio.sync_in()
-                if ready is not None and self._woken():
+                if woken is not None and woken():
                     break
         self._due()
 

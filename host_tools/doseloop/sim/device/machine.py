@@ -3,6 +3,8 @@
 An attribute the firmware reads that is not here raises, which is the point.
 """
 
+import micropython
+
 from kernel import Reset, it
 
 TIER = "simulated"
@@ -83,9 +85,9 @@ class Timer:
     def __init__(self, number, period=1, mode=PERIODIC, hard=False, callback=None):
         if number != -1 or not hard or mode != Timer.PERIODIC:
             raise ValueError("this board has hard periodic timers only")
-        self._period = period * 1000
-        self._from = it.now
-        self._callback = callback
+        self.period = period * 1000
+        self.begin = it.now
+        self.callback = callback
         self.alive = True
         it.timer = self
         it.pioblock.tick_wanted = True
@@ -95,19 +97,22 @@ class Timer:
         if it.timer is self:
             it.timer = None
 
+    @micropython.native
     def next_after(self, now):
         """Return the next instant of this timer's grid after ``now``."""
-        return self._from + ((now - self._from) // self._period + 1) * self._period
+        return self.begin + ((now - self.begin) // self.period + 1) * self.period
 
+    @micropython.native
     def fire(self):
         """Call the callback as the alarm does: an exception that leaves it ends the timer."""
-        if "tick_dead" in it.board.faults:
+        faults = it.board.faults
+        if faults and "tick_dead" in faults:
             self.alive = False
             return
         try:
-            if "isr_exception" in it.board.faults:
+            if faults and "isr_exception" in faults:
                 raise OSError("isr_exception")
-            self._callback(self)
+            self.callback(self)
         except Exception as error:
             self.alive = False
             it.line.note("hard timer ended: %r" % error)

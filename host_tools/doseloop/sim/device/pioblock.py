@@ -5,17 +5,19 @@ PIO emulator and compares every edge. Registers that the firmware's tick reads a
 and brought up to date before each call of it (`sync_out`); what it wrote is taken in after.
 """
 
+import micropython
+
 from array import array
 
 from engine import (
-    E_BLOCK, E_EDGE, E_STARVED, G_CREAD, G_DEAD, G_EVENT, G_HIGH, G_LEFT, G_PULL, G_READ, G_REM,
-    G_WORDS, RING_MASK, play, prefetch,
+    E_BLOCK, E_EDGE, E_STARVED, G_DEAD, G_EVENT, G_HIGH, G_LEFT, G_PULL, G_READ, G_REM,
+    G_WORDS, RING_MASK, play, prefetch, show,
 )  # fmt: skip
 
 PIO0 = 0x50200000
 DMA0 = 0x50000000
 SIO_IN = 0xD0000004
-_CTRL, _FLEVEL, _IRQ, _EXECCTRL, _ADDR = 0, 3, 12, 51, 53
+_CTRL, _IRQ, _ADDR = 0, 12, 53
 _AT_PULL, _IN_PASS, _LATCHED = 0, 3, 8
 _PULL_NOBLOCK = 0x8080
 _SET_PINS_0 = 0xE000
@@ -40,6 +42,7 @@ class PioBlock:
         """As the chip leaves reset: nothing runs, pins are inputs."""
         self._channels = []
         self._windows = {}
+        self._data_window = self._chain_window = array("I", [0] * 16)
         for i in range(len(self.pio)):
             self.pio[i] = 0
         self.g = array("i", [0] * G_WORDS)
@@ -123,6 +126,10 @@ class PioBlock:
     def dma_registers(self, number):
         window = array("I", [0] * 16)
         self._windows[DMA0 + 64 * number] = window
+        if number == 0:
+            self._data_window = window
+        elif number == 1:
+            self._chain_window = window
         return window
 
     def dma_active(self, channel, on):
@@ -180,19 +187,13 @@ class PioBlock:
 
     def sync_out(self):
         """Show the firmware where generator and DMA stand."""
-        g = self.g
-        pio = self.pio
-        pio[_FLEVEL] = (g[G_READ] - g[G_PULL]) & RING_MASK
         if self._latched:
-            pio[_ADDR] = _LATCHED
+            self.pio[_ADDR] = _LATCHED
         else:
-            pio[_ADDR] = _AT_PULL if g[G_REM] == 0 else _IN_PASS
-        data = self._windows.get(DMA0)
-        if data is not None:
-            data[0] = 0x20000000 + 2 * g[G_READ]
-            data[2] = g[G_LEFT]
-            self._windows[DMA0 + 64][0] = 0x20008000 + 4 * g[G_CREAD]
+            self.pio[_ADDR] = _AT_PULL if self.g[G_REM] == 0 else _IN_PASS
+        show(self.g, self.pio, self._data_window, self._chain_window)
 
+    @micropython.native
     def sync_in(self):
         """Take in what the tick wrote: it can switch the generator off."""
         if self.running and not self.pio[_CTRL] & 1:
@@ -224,6 +225,7 @@ class PioBlock:
         self.pio[_IRQ] |= 1
         self.tick_wanted = True
 
+    @micropython.native
     def advance(self, now, until):
         """Play from ``now`` to ``until``; return the instant reached: earlier when a block was
         taken or the queue ran dry, because then the tick has work."""
@@ -256,6 +258,53 @@ class PioBlock:
                 return now
         return now
 
+    def cruising(self, timer):
+        """True while words are played, the tick lives, and nothing waits for its attention."""
+        return timer is not None and timer.alive and self.moving() and not self.tick_wanted
+
+    @micropython.native
+    def cruise(self, kernel, until, timer, woken):
+        """Play and tick from now until ``until``, or until something out of the ordinary.
+
+        The same as kernel.run_to's own loop, with everything in locals: a month has ten million
+        ticks. tests/simulated compares it with the loop that calls every tick.
+        """
+        g, ring, ctrl, pio = self.g, self._ring, self._ctrl, self.pio
+        data, chain, edge = self._data_window, self._chain_window, self._edge
+        begin, period, callback = timer.begin, timer.period, timer.callback
+        playing, showing = play, show
+        now = kernel.now
+        due, wanted = until, False
+        while now < until:
+            now += playing(g, ring, ctrl, due - now)
+            event = g[6]  # G_EVENT; bits: 1 edge, 2 block, 4 starved
+            if event:
+                if event & 1:
+                    edge(now)
+                if event & 4:
+                    self._starved = True
+                    self.tick_wanted = True
+                if self.tick_wanted:
+                    break
+                if event & 2 and not wanted:
+                    tick = begin + ((now - begin) // period + 1) * period
+                    if tick > until:
+                        self.tick_wanted = True
+                        break
+                    due, wanted = tick, True
+            if wanted and now == due:
+                kernel.now = now
+                due, wanted = until, False
+                showing(g, pio, data, chain)
+                callback(timer)
+                if not pio[0] & 1:
+                    self.running = False
+                    break
+                if woken is not None and woken():
+                    break
+        kernel.now = now
+
+    @micropython.native
     def _edge(self, now):
         board = self._board
         if not board.step_edge(now):

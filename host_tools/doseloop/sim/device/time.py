@@ -1,11 +1,14 @@
 """`time` for the simulated board: virtual, wrapping as the chip's does."""
 
+import micropython
+
 from kernel import it
 
 _WRAP = 1 << 30
 _HALF = 1 << 29
 
 
+@micropython.native
 def ticks_us():
     return (it.now - it.boot_at) & (_WRAP - 1)
 

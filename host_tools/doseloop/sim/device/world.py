@@ -11,6 +11,7 @@ import sys
 
 _HERE = sys.argv[0].rsplit("/", 1)[0]
 sys.path[:] = []  # the real modules first
+import gc  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import select as real_select  # noqa: E402
@@ -20,6 +21,8 @@ import vfs  # noqa: E402
 from binascii import unhexlify  # noqa: E402
 
 _HOST = "/host"
+# Collect often: with a large heap full of garbage each allocation searches for room from the start.
+gc.threshold(200_000)
 
 
 class Flash:

@@ -1,0 +1,135 @@
+"""The report: self-contained, honest about what is missing, nothing from a file is markup."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from doseloop.errors import FileError, UsageError
+from doseloop.report import page
+from doseloop.report.svg import Chart, Series, bars
+from doseloop.results import Event, Identity, Plan, PumpId, RunState, Status, Stretch, SyringeState
+from doseloop.store import Store
+
+ML = 10**15
+AL = 10**12  # 1 uL a step
+PUMP = Identity(
+    session=1,
+    serial="00a1",
+    firmware="0.1.0",
+    protocol=1,
+    boot=1,
+    tick_hz=10**6,
+    state="idle",
+    last_event=0,
+    device_ms=0,
+    tier="simulated",
+)
+
+
+def status(ms: int, witnessed: int) -> Status:
+    return Status(
+        schema=1,
+        pump=PumpId("00a1", "0.1.0", 1, "pico", "simulated"),
+        state="infusing",
+        device_ms=ms,
+        last_event=2,
+        run=RunState("1-1", 1, 100, witnessed, witnessed, witnessed * 1000, 0, 0),
+        rate_al_per_h=60 * ML,
+        tick_hz=10**6,
+        syringe=SyringeState("s", AL, 0, 0),
+    )
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOSELOOP_HOME", str(tmp_path / "home"))
+    with Store() as opened:
+        yield opened
+
+
+def record(store: Store, *, ended: bool, name: str = "an order") -> None:
+    plan = Plan(100, 6000, [Stretch("infuse", 60 * ML, 100, 6000)])
+    store.begin_run(PUMP, "1-1", order_name=name, order_text=f'name = "{name}"', plan=plan)
+    data = {"t0": 0, "rate": 60 * ML, "tick_hz": 10**6, "al_per_step": AL, "steps": 100, "dir": 1}
+    store.event(PUMP, Event(1, 1, 0, "start", "1-1", {"ordered_steps": 100}))
+    store.event(PUMP, Event(2, 1, 0, "stretch", "1-1", data))
+    for ms in range(0, 6000, 600):
+        store.telemetry(PUMP, status(ms, ms // 60))
+    if ended:
+        counts = dict.fromkeys(("ordered_steps", "commanded_steps", "witnessed_steps"), 100)
+        end = {**counts, "delivered_nl": 100_000, "reason": "done"}
+        store.event(PUMP, Event(3, 1, 6000, "end", "1-1", end))
+
+
+def written(tmp_path, **options) -> str:
+    target = tmp_path / "deep" / "page.html"
+    page.write(None, None, target, **options)
+    return target.read_text(encoding="utf-8")
+
+
+def test_a_complete_run(store, tmp_path):
+    record(store, ended=True)
+    trace = tmp_path / "trace.txt"
+    # 1 uL at 60 mL/h is one step in 60 ms; the last one comes 250 ns late.
+    times = [60_000_000 * k for k in range(1, 101)]
+    times[-1] += 250
+    trace.write_text("".join(f"{at} {k}\n" for k, at in enumerate(times, 1)))
+    text = written(tmp_path, trace=trace)
+    assert ">complete<" in text
+    assert "0.100 mL" in text
+    assert "0.250 µs" in text
+    assert "Not a medical device" in text
+    assert "<b>simulated</b>" in text
+    assert len(re.findall("<svg", text)) == 3
+    assert not re.search(r"<script|<link|src=|url\(|@import", text)
+
+
+def test_a_run_without_an_end_does_not_look_complete(store, tmp_path):
+    record(store, ended=False)
+    text = written(tmp_path)
+    assert ">complete<" not in text
+    assert "end not recorded" in text
+    assert len(re.findall("<svg", text)) == 2  # no trace, no histogram
+
+
+def test_an_alarm_is_what_the_badge_says(store, tmp_path):
+    record(store, ended=False)
+    alarm = {"code": "A_DRIFT", "priority": "high", "text": "far apart"}
+    store.event(PUMP, Event(3, 1, 5000, "alarm", None, alarm))
+    store.event(PUMP, Event(4, 1, 6000, "end", "1-1", {"reason": "alarm"}))
+    text = written(tmp_path)
+    assert '<span class="badge bad">A_DRIFT</span>' in text
+    assert ">complete<" not in text
+    assert "far apart" in text
+
+
+def test_nothing_from_an_order_is_markup(store, tmp_path):
+    record(store, ended=True, name="<script>alert(1)</script> & co")
+    text = written(tmp_path)
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; co" in text
+
+
+def test_missing_runs_and_bad_targets_are_named(store, tmp_path):
+    with pytest.raises(UsageError, match="any run"):
+        page.write(None, None, tmp_path / "x.html")
+    record(store, ended=True)
+    with pytest.raises(FileError, match="cannot write"):
+        page.write(None, None, tmp_path)
+
+
+def test_a_chart_keeps_every_point_inside_its_frame():
+    chart = Chart("s", "mL", [Series("a", "ordered", [(0, 0), (10, 7), (20, 0.5)])]).render()
+    points = re.search(r'points="([^"]+)"', chart)
+    assert points is not None
+    for pair in points[1].split():
+        x, y = map(float, pair.split(","))
+        assert 0 <= x <= 860
+        assert 0 <= y <= 260
+
+
+def test_a_chart_without_points_still_renders():
+    assert Chart("s", "mL", [Series("a", "ordered", [])]).render().endswith("</svg>")
+    assert bars(["a"], [0], "x", "y").endswith("</svg>")
