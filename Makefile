@@ -49,8 +49,9 @@ format: $(READY) ## rewrite the sources in the house format
 flash: $(READY) ## deploy the firmware: make flash PORT=/dev/ttyACM0 [BOARD=pico_tmc2209]
 	$(BIN)/doseloop flash $(if $(PORT),--port $(PORT)) $(if $(BOARD),--board $(BOARD))
 
-docs: $(READY) ## write the generated pages anew: docs/wiring.md
+docs: $(READY) ## write the generated pages anew: docs/wiring.md, docs/reference.md
 	$(BIN)/python -m doseloop.wiring
+	$(BIN)/python -m doseloop.reference
 
 lock: ## resolve the dependencies anew into the hashed lock files
 	@test -x out/uv/bin/uv || { $(PYTHON) -m venv out/uv && out/uv/bin/python -m pip --quiet install uv==$(UV_VERSION); }

@@ -112,7 +112,7 @@ class Store:
         return config
 
     def save(self, text):
-        """Check and store a sealed text, return its configuration; on failure the old one stays."""
+        """Check and store a sealed text; return its configuration. Or raise, the old one stays."""
         config = check(text)
         try:
             self._storage.write(_FILE, text)

@@ -101,6 +101,10 @@ def retire(s: ptr32, ring: ptr16, data: ptr32, pio: ptr32, witness: ptr32):  # I
     read = (data[_DMA_READ] & 0x3FFF) >> 1
     pulled = (read - (pio[_PIO_FLEVEL] & 15)) & RING_MASK
     t = s[S_TAIL]
+    # A DMA transfer in flight can make the level one too large, and ``pulled`` a word less than
+    # it was: outside tail..head it means no progress, not a walk round the ring.
+    if ((pulled - t) & RING_MASK) > ((s[S_HEAD] - t) & RING_MASK):
+        pulled = t
     queued = s[S_QUEUED]
     made = s[S_MADE]
     lease = s[S_LEASE]

@@ -338,7 +338,9 @@ def test_a_dead_tick_leaves_less_than_a_second_and_replays_nothing(hz):
     before = len(bench.model.edges)
     bench.model.advance(20_000_000)
     edges = bench.model.edges
-    assert edges == [flow.due(0, k, flow.Fraction(1_000_000, hz)) for k in range(1, len(edges) + 1)]
+    assert edges == [
+        flow.due(0, k, flow.Fraction(1_000_000, hz)) for k in range(1, len(edges) + 1)
+    ]
     assert len(edges) >= before
     assert edges[-1] <= died + 1_000_000 if edges else True
     bench.tick()  # it comes back too late: that is an underrun, not a motion that goes on
@@ -351,7 +353,9 @@ def test_rewind_cuts_behind_the_block_in_play_and_runs_down(khz, at_ms, offset):
     hz = khz * 1000
     ramp = planner.Ramp(1000, 20_000)
     down = planner.ramp_segments(list(reversed(ramp.up(ramp.steps(hz)))))
-    bench = Bench(offset * 60, offset, BIT30 - 700, max(t.BLOCK_WORDS, hz * 2 // 1000), hz // 5000 + 2)
+    bench = Bench(
+        offset * 60, offset, BIT30 - 700, max(t.BLOCK_WORDS, hz * 2 // 1000), hz // 5000 + 2
+    )
     for i, segment in enumerate(down):
         for j, value in enumerate(segment):
             bench.segs[i * t.SEG_WORDS + j] = value

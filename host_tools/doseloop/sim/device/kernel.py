@@ -4,6 +4,11 @@ Time is an integer of microseconds since the simulation began, and moves only in
 firmware reaches through its own waits (select, time.sleep). Parts of the board are plain objects
 set by world.py: ``board`` (pins and mechanics), ``pioblock`` (state machines and DMA), ``line``
 (the serial port and the control channel).
+
+Ticks in which the firmware's hard timer has nothing to notice are skipped: it is called when the
+chain has taken a block, a pin has changed, an edge got lost or the queue is empty. The queue may
+then hold less than on a chip (0.36 s, not 0.52 s), never so little that an edge would differ;
+`doseloop sim --every-tick` calls them all.
 """
 
 import micropython

@@ -217,7 +217,7 @@ class PioBlock:
         self._stop_open = self._stop_pin is not None and bool(self._board.level(self._stop_pin))
         # Looked at on every pass: the word's step is not made. In a pulse, and between words, the
         # program does not look: advance() takes it to the next word's first pass, where it halts.
-        if self._stop_open and not g[G_HIGH] and g[G_REM]:
+        if self._stop_open and g[G_REM] > 2:
             self._latch()
 
     def _latch(self):
@@ -239,7 +239,7 @@ class PioBlock:
                 # Only the word under way is played; what it pulls then halts before its edge.
                 end = min(until, now + g[G_REM])
                 now += play(g, ring, ctrl, end - now)
-                if g[G_REM] and not g[G_HIGH]:
+                if g[G_REM] > 2:
                     self._latch()
                     return now
             else:
@@ -260,7 +260,13 @@ class PioBlock:
 
     def cruising(self, timer):
         """True while words are played, the tick lives, and nothing waits for its attention."""
-        return timer is not None and timer.alive and self.moving() and not self.tick_wanted
+        return (
+            timer is not None
+            and timer.alive
+            and self.moving()
+            and not self.tick_wanted
+            and not self._stop_open
+        )
 
     @micropython.native
     def cruise(self, kernel, until, timer, woken):

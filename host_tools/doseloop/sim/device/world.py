@@ -21,7 +21,7 @@ import vfs  # noqa: E402
 from binascii import unhexlify  # noqa: E402
 
 _HOST = "/host"
-# Collect often: with a large heap full of garbage each allocation searches for room from the start.
+# Collect often: in a large heap full of garbage each allocation searches for room from the start.
 gc.threshold(200_000)
 
 

@@ -1,0 +1,74 @@
+"""Write docs/reference.md from the firmware's tables: `python -m doseloop.reference`.
+
+Commands, states, alarms and error codes are tables in the firmware; a test holds the committed page
+equal to what this makes of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from doseloop import resources
+
+_HEAD = """# Reference
+
+Made from the firmware's tables by `python -m doseloop.reference`: edit those files, not this page.
+"""
+
+
+def reference_text() -> str:
+    """Return the whole page."""
+    return "\n".join([_HEAD, *_commands(), *_states(), *_alarms(), *_errors()])
+
+
+def _table(name: str, attribute: str) -> dict[str, Any]:
+    return getattr(resources.firmware_module(name), attribute)
+
+
+def _commands() -> list[str]:
+    lines = ["## Commands", "", "From `firmware/pump/commands.py`. Typed by a person, an argument "
+             "is its quantity alone: `infuse 2.5 mL 5 mL/h`.", "",
+             "| command | arguments | what it does |", "| --- | --- | --- |"]  # fmt: skip
+    for name, (arguments, text) in sorted(_table("commands", "TABLE").items()):
+        shown = ", ".join(
+            f"`{key}` ({kind}{'' if required else ', optional'})"
+            for key, kind, required in arguments
+        )
+        lines.append(f"| `{name}` | {shown or '–'} | {text} |")
+    return [*lines, ""]
+
+
+def _states() -> list[str]:
+    lines = ["## States", "", "From `firmware/pump/states.py`.", "",
+             "| state | meaning | motor may turn | may be followed by |",
+             "| --- | --- | --- | --- |"]  # fmt: skip
+    for name, (meaning, moving, after) in _table("states", "TABLE").items():
+        lines.append(
+            f"| `{name}` | {meaning} | {'yes' if moving else 'no'} | {', '.join(after) or '–'} |"
+        )
+    return [*lines, ""]
+
+
+def _alarms() -> list[str]:
+    lines = ["## Alarms", "", "From `firmware/pump/alarms.py`.", "",
+             "| code | priority | stops | the order may go on | cause | next step |",
+             "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    for code, (priority, stops, resumable, text, after) in _table("alarms", "TABLE").items():
+        lines.append(
+            f"| `{code}` | {priority} | {'yes' if stops else 'no'} "
+            f"| {'yes' if resumable else 'no'} | {text} | {after} |"
+        )
+    return [*lines, ""]
+
+
+def _errors() -> list[str]:
+    lines = ["## Errors", "", "From `firmware/pump/errors.py`: a request that can't be honoured. "
+             "Nothing was changed.", "", "| code | next step |", "| --- | --- |"]  # fmt: skip
+    lines += [f"| `{code}` | {after} |" for code, after in _table("errors", "NEXT").items()]
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    target = Path(__file__).resolve().parents[2] / "docs" / "reference.md"
+    target.write_text(reference_text(), encoding="utf-8")
