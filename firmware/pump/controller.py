@@ -34,7 +34,7 @@ class Controller:
         self._runs = 0
         self._resume_at = None  # end of an ordered pause, ms
         self._then = None  # what to do when a stop ramp is done: a key of _RANK
-        self._new_rate = None  # (item, rate) that a change of rate is for
+        self._new_rate = (None, 0)  # item and rate that a change of rate is for
         self._resumable = False
 
     # -- configuration ------------------------------------------------------------------------
@@ -297,7 +297,7 @@ class Controller:
             self._events.add("pause", run=run.id)
 
     def _apply_rate(self):
-        (item, rate), self._new_rate = self._new_rate, None
+        (item, rate), self._new_rate = self._new_rate, (None, 0)
         if item is self.run.item():  # else it was completed meanwhile
             self._events.add("rate", run=self.run.id, old=item.rate, rate=rate)
             self.run.change_rate(rate)

@@ -1,7 +1,7 @@
 """Write docs/reference.md from the firmware's tables: `python -m doseloop.reference`.
 
-Commands, states, alarms and error codes are tables in the firmware; a test holds the committed page
-equal to what this makes of them.
+Commands, states, alarms and error codes are tables in the firmware; a test holds the page equal
+to what this makes of them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_an_order_larger_than_the_syringe_ends_exactly_after_a_change(bench: Ben
     pump.start()
     bench.until_still()
     status = pump.status()
-    assert status.state == "alarm" and [a.code for a in status.alarms][0] == "A_EMPTY"
+    assert status.state == "alarm" and next(a.code for a in status.alarms) == "A_EMPTY"
     assert status.run is not None and status.run.witnessed_steps == 40 * ML // al
     with pytest.raises(Refused) as refused:
         pump.resume()
@@ -117,7 +118,7 @@ def test_a_fast_infusion_ramps_up_and_down(bench: Bench) -> None:
     up, down = ramps[0]["steps"], ramps[1]["steps"]
     assert up == down == 2475  # (10000^2 - 1000^2) / (2 * 20000)
     bench.judge_run(run, edges[up:-down])
-    gaps = [(b.ns - a.ns) // 1000 for a, b in zip(edges, edges[1:], strict=False)]
+    gaps = [(b.ns - a.ns) // 1000 for a, b in itertools.pairwise(edges)]
     assert min(gaps) == 100 and max(gaps[:up]) <= 1000 and max(gaps[-down:]) <= 1000
     # never more acceleration than declared, over any 50 steps: v2^2 - v1^2 <= 2 a s, and the
     # steps of one piece share an interval, which allows one piece's speed step beside it
@@ -137,7 +138,7 @@ def test_stopping_a_fast_infusion_ramps_down_and_counts_right(bench: Bench, when
     assert status.state == "paused" and status.run is not None
     edges = bench.edges()[first:]
     assert status.run.commanded_steps == status.run.witnessed_steps == len(edges)
-    gaps = [(b.ns - a.ns) // 1000 for a, b in zip(edges, edges[1:], strict=False)]
+    gaps = [(b.ns - a.ns) // 1000 for a, b in itertools.pairwise(edges)]
     assert max(gaps[-3:]) >= 600  # it came down to about the pull-in rate
     # no step of the ramp down is faster than its predecessor by more than the rounding
     peak = gaps.index(min(gaps))
