@@ -44,7 +44,7 @@ class Bench:
         assert self.port, self._log.read()
         self._control = socket.socket(socket.AF_UNIX)
         self._control.connect(str(self.folder / "control"))
-        self._control.settimeout(60)
+        self._control.settimeout(110)
         self._reader = self._control.makefile("r")
         self.syringe = syringe
         self.al = oracle.al_per_step(BOARD, syringe)

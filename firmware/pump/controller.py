@@ -68,21 +68,7 @@ class Controller:
         """Return the plan of the order that waits or runs."""
         if self.order is None:
             raise Refused("E_STATE", "there is no order")
-        al = self.motor.al
-        stretches = []
-        for item in self.order.items:
-            mode = "pause" if not item.way else "infuse" if item.way > 0 else "withdraw"
-            stretches.append((mode, item.rate, item.steps, item.duration_ms))
-        return {
-            "ordered_steps": self.order.total_steps(),
-            "duration_ms": self.order.duration_ms(),
-            "stretches": stretches,
-            "syringe_changes": self._changes(),
-            "syringe": self.config["syringe"]["model"],
-            "fill_al": self.order.fill_al,
-            "order_crc": self.order.crc,
-            "al_per_step": al,
-        }
+        return self.order.view(self.config["syringe"], self.motor.al)
 
     def start(self, crc=None):
         """Begin the order. ``crc``: that of the order the host has shown, to be sure."""
@@ -270,19 +256,24 @@ class Controller:
             self._alarm(ended)
 
     def _halt(self, then):
-        if self.motor is None or not self.motor.moving or self.motor.stop():
-            self._then = None
+        ended = "stopped"
+        if self.motor is not None and self.motor.moving:
+            ended = self.motor.stop()
+        if ended is None:
+            if self._then is None or _RANK[then] > _RANK[self._then]:
+                self._then = then
+            return
+        self._then = None
+        if ended == "stopped":
             self._settle(then)
-        elif self._then is None or _RANK[then] > _RANK[self._then]:
-            self._then = then
+        else:
+            self._alarm(ended)  # it had stopped by itself before it was asked
 
     def _settle(self, then):
         """The motor stands: do what it was stopped for."""
         run = self.run
-        if then == "rate":
-            self._apply_rate()
-            self._next_leg()
-        elif then == "link":
+        self._apply_rate()
+        if then == "link":
             self._alarm("A_LINK")
         elif then == "stop":
             if self.state == states.KVO:
@@ -290,17 +281,19 @@ class Controller:
                 self.motor.release()
             self._close("stop")
             self._go(states.IDLE)
-        elif run.item() is None:
-            self._next_leg()  # the last step was made meanwhile: there is nothing to pause
-        else:
+        elif then == "pause" and run.item() is not None:
             self._go(states.PAUSED)
             self._events.add("pause", run=run.id)
+        else:
+            self._next_leg()  # a new rate; or the last step was made before the pause
 
     def _apply_rate(self):
         (item, rate), self._new_rate = self._new_rate, (None, 0)
-        if item is self.run.item():  # else it was completed meanwhile
-            self._events.add("rate", run=self.run.id, old=item.rate, rate=rate)
-            self.run.change_rate(rate)
+        if item is not None:
+            applies = item is self.run.item()  # else it was completed meanwhile
+            self._events.add("rate", run=self.run.id, old=item.rate, rate=rate, applies=applies)
+            if applies:
+                self.run.change_rate(rate)
 
     def _alarm(self, code):
         priority, stops, resumable, text, _ = alarm_table.TABLE[code]
@@ -353,14 +346,6 @@ class Controller:
                 raise Refused("E_STOP_OPEN", "the stop input is open")
             if code is not None and item is items[0]:
                 raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
-
-    def _changes(self):
-        capacity = self.config["syringe"]["capacity_al"]
-        fill = self.order.fill_al
-        if fill is None:
-            return 0
-        volume = sum(item.volume_al for item in self.order.items if item.way > 0)
-        return max(0, -(-(volume - fill) // capacity))
 
     def _totals(self):
         return dict(self.run.totals(), run=self.run.id, state=self.state)

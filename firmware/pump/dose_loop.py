@@ -13,6 +13,7 @@ from pump import tick as t
 
 _LEASE_TICKS = const(3_000_000)  # main may be silent this long; then the tick stops feeding
 _TICK_DEAD_US = const(700_000)  # no tick for this long, though a block lasts 0.28 s at most
+_STALL_US = const(1_500_000)  # no word pulled for this long, though none lasts over 10 ms
 DRIFT_STEPS = const(10)
 _STREAM_POLL = const(3)
 
@@ -31,13 +32,18 @@ class DoseLoop:
         self._segments = None
         self._next = None
         self._made = self._seen = 0
+        self._tail = -1
+        self._moved = 0
+        self.flags = 0  # what the tick had found when the latest motion ended
         self.active = False
 
-    def begin(self, segments, max_hz, stop_ramp, end_mask, end_inv):
+    def begin(self, segments, max_hz, stop_ramp, ends, bias=0):
         """Arm a motion and let it go. Return the tick at which it began.
 
         segments: iterator of planner tuples; max_hz: its fastest rate, for block and guard sizes;
-        stop_ramp: segments from max_hz down to the pull-in rate, slowest last, may be empty.
+        stop_ramp: segments from max_hz down to the pull-in rate, slowest last, may be empty;
+        ends: (mask, bits to invert) of the GPIO inputs that stop it; bias: commanded less
+        witnessed steps so far, so that drift adds up over a run.
         """
         s = self.state
         self._timer.stop()
@@ -51,7 +57,8 @@ class DoseLoop:
         s[t.S_GUARD] = max_hz // 5000 + 2  # words the DMA may take in 200 us
         s[t.S_DRIFT] = DRIFT_STEPS
         s[t.S_LEASE] = _LEASE_TICKS
-        s[t.S_END_MASK], s[t.S_END_INV] = end_mask, end_inv
+        s[t.S_END_MASK], s[t.S_END_INV] = ends
+        s[t.S_BIAS] = bias & t.COUNT_MASK
         for i in range(len(stop_ramp)):
             self._put(i, stop_ramp[i])
         s[t.S_STOP_SEGS] = len(stop_ramp)
@@ -68,6 +75,7 @@ class DoseLoop:
         s[t.S_BEAT] = self._clock.us() & t.COUNT_MASK
         self._generator.launch()
         s[t.S_RUN] = 1
+        self._tail = -1
         self.active = True
         return self._clock.us()
 
@@ -75,6 +83,7 @@ class DoseLoop:
         """Keep the motion supplied and vouched for; return its F_ flags. Call it every second."""
         s = self.state
         self._append()
+        s[t.S_LOW] = 0
         s[t.S_LEASE] = _LEASE_TICKS
         self._count()
         return s[t.S_FLAGS]
@@ -85,6 +94,14 @@ class DoseLoop:
         return bool(
             self.active and s[t.S_RUN] and self._clock.since_us(s[t.S_BEAT]) > _TICK_DEAD_US
         )
+
+    def stalled(self):
+        """True when the queue has not moved for longer than any word lasts."""
+        now = self._clock.us()
+        if self.state[t.S_TAIL] != self._tail or self.drained():
+            self._tail = self.state[t.S_TAIL]
+            self._moved = now
+        return now - self._moved > _STALL_US
 
     def drained(self):
         """True when the step generator has pulled everything; the last word may still play."""
@@ -117,6 +134,8 @@ class DoseLoop:
             if ring[2 * last + 1] & 0x80:
                 s[t.S_MADE] = (s[t.S_MADE] - 1) & t.COUNT_MASK
         self._count()
+        # Looked at before arm() forgets it: a request may have come in the same pass as a stop.
+        self.flags = s[t.S_FLAGS] | (t.F_STOP if self._generator.latched() else 0)
         self._generator.arm()
         self._segments = None
         self.active = False
@@ -152,14 +171,20 @@ class DoseLoop:
 
     def _append(self):
         s = self.state
-        while self._next is not None:
+        while self._next is not None and not s[t.S_STOP_REQ]:
             at = s[t.S_SEGW]
             after = at + 1 if at + 1 < t.SEG_SLOTS else t.SEG_STOP
-            if after == s[t.S_SEGR] or s[t.S_STOP_REQ]:
+            if after == s[t.S_SEGR]:
+                s[t.S_MORE] = 1
                 return
             self._put(at, self._next)
-            s[t.S_SEGW] = after
+            # S_MORE before S_SEGW: the tick must not take the last slot for the motion's end.
             self._next = next(self._segments, None)
+            if self._next is not None:
+                s[t.S_MORE] = 1
+            s[t.S_SEGW] = after
+            if self._next is None:
+                s[t.S_MORE] = 0
 
     def _put(self, slot, segment):
         base = slot * t.SEG_WORDS
@@ -182,7 +207,7 @@ class TickWake(io.IOBase):
         """Answer MP_STREAM_POLL: readable when there is news."""
         if request != _STREAM_POLL:
             return 0
-        return 1 if self._state[t.S_FLAGS] & ~self._known else 0
+        return 1 if self._state[t.S_LOW] or self._state[t.S_FLAGS] & ~self._known else 0
 
 
 def _signed(difference):

@@ -21,6 +21,7 @@ class Stretch:
         self.t0 = t0
         self.up = up
         self.down = down
+        self.fast = bool(up or down)
 
 
 class Leg:

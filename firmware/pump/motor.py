@@ -102,46 +102,49 @@ class Motor:
         self._leg = leg
         self._announced = 0
         self._booked = (0, 0)
-        mask, invert = self._pins.end_mask(leg.way)
-        self._started = self._dose.begin(leg.segments(), leg.max_hz, leg.stop_ramp, mask, invert)
+        bias = 0 if self._taking_up else self._run.commanded - self._run.witnessed
+        self._started = self._dose.begin(
+            leg.segments(), leg.max_hz, leg.stop_ramp, self._pins.end_mask(leg.way), bias
+        )
         self._announce()
 
     def poll(self):
         """Serve a motion. Return None while it goes on, else what ended it: "done", "cut" (the
         plunger's travel ended first), "takeup", "stopped" (a requested ramp) or an alarm code."""
-        flags = self._dose.service()
+        code = _cause(self._dose.service())
         self._book()
-        for flag, code in _CAUSES:
-            if flags & flag:
-                self._finish()
-                return code
-        if self._dose.tick_dead():
+        if code is None and self._dose.tick_dead():
+            code = "A_TICK"
+        if code is None and self._dose.stalled():
+            code = "A_UNDERRUN"
+        if code is not None:
             self._finish()
-            return "A_TICK"
+            return code
         if not self._dose.finished():
             return None
         taking_up, leg, asked = self._taking_up, self._leg, self._stopping
         self._finish()
+        if self._dose.made < leg.steps:
+            # Cut short: as asked, or by something that came in this very moment.
+            code = _cause(self._dose.flags)
+            return code or ("stopped" if asked else "A_UNDERRUN")
         if asked:
             return "stopped"
-        made = self._dose.made
-        if made < leg.steps:
-            return "A_UNDERRUN"
         if taking_up:
             return "takeup"
         return "cut" if leg.cut else "done"
 
     def stop(self):
-        """End the motion: at once below the pull-in rate (True), else by the declared ramp, and
-        poll() reports "stopped" (False)."""
-        if self._leg.stop_ramp:
+        """End the motion. Return None when the declared ramp has begun and poll() will report the
+        end; else "stopped", or the alarm that had stopped it already."""
+        if self._leg.stop_ramp and self._current()[0].fast:
             if not self._stopping:
                 self._stopping = True
                 self._dose.request_stop()
                 self._events.add("ramp", run=self._run.id, why="stop")
-            return False
+            return None
         self._finish()
-        return True
+        return _cause(self._dose.flags) or "stopped"
 
     def kill(self):
         """Motion off whatever state things are in; the books are closed as far as they can be."""
@@ -164,24 +167,31 @@ class Motor:
 
     def _keep_phase(self, at):
         """Leave in the run the volume that had flowed since the last step, for the next leg."""
-        done = self._dose.made
-        for stretch in self._leg.stretches:
-            if done < stretch.steps or stretch is self._leg.stretches[-1]:
-                break
-            done -= stretch.steps
+        stretch, done = self._current()
         if done >= stretch.steps:
             return  # complete: next_item() has set the phase
-        if self._leg.stop_ramp:
+        if stretch.fast:
             self._run.phase_al = 0  # a ramp is no constant rate: begin at a whole step
             return
         flowed = arith.volume_in(max(0, at - self._started - stretch.t0), stretch.rate)
         self._run.phase_al = min(max(0, flowed - done * self.al), self.al - 1)
         self._events.add("stretch_end", run=self._run.id, steps=done, at=at)
 
+    def _current(self):
+        """Return the stretch that the motion is in, and the steps made of it."""
+        done = self._dose.made
+        for stretch in self._leg.stretches:
+            if done < stretch.steps:
+                return stretch, done
+            done -= stretch.steps
+        return stretch, done + stretch.steps
+
     def _book(self):
         made, seen = self._dose.made, self._dose.seen
         if made > seen:
             made -= self._dose.flying()  # a stop would take it back
+        elif not self._dose.active:
+            made = seen  # at standstill what was seen was made: it must not be made again
         made = max(made, self._booked[0])
         d_made, d_seen = made - self._booked[0], seen - self._booked[1]
         self._booked = (made, seen)
@@ -233,11 +243,19 @@ class Motor:
         )
 
 
+def _cause(flags):
+    for flag, code in _CAUSES:
+        if flags & flag:
+            return code
+    return None
+
+
 class _Takeup:
     """A leg of backlash: steps at a fixed rate, no volume."""
 
     cut = False
     stop_ramp = ()
+    stretches = ()
 
     def __init__(self, way, steps, hz):
         self.way = way

@@ -59,6 +59,30 @@ class Order:
         """Return the planned duration without ramps and take-up."""
         return sum(item.duration_ms for item in self.items)
 
+    def syringe_changes(self, capacity_al):
+        """Return how many more full syringes the order needs, 0 without a declared fill."""
+        if self.fill_al is None:
+            return 0
+        volume = sum(item.volume_al for item in self.items if item.way > 0)
+        return max(0, -(-(volume - self.fill_al) // capacity_al))
+
+    def view(self, syringe, al_per_step):
+        """Return the plan as replies carry it; a stretch is (mode, rate, steps, ms)."""
+        stretches = []
+        for item in self.items:
+            mode = "pause" if not item.way else "infuse" if item.way > 0 else "withdraw"
+            stretches.append((mode, item.rate, item.steps, item.duration_ms))
+        return {
+            "ordered_steps": self.total_steps(),
+            "duration_ms": self.duration_ms(),
+            "stretches": stretches,
+            "syringe_changes": self.syringe_changes(syringe["capacity_al"]),
+            "syringe": syringe["model"],
+            "fill_al": self.fill_al,
+            "order_crc": self.crc,
+            "al_per_step": al_per_step,
+        }
+
 
 def unseal(text, config):
     """Return the Order in a sealed text. Raise Refused and change nothing when it is not good."""

@@ -43,17 +43,23 @@ class Ramp:
     def up(self, steps):
         """Return [(steps, ticks)] of an acceleration from pull-in over ``steps`` steps.
 
-        s = v0 t + a t^2 / 2 gives t(s) = (sqrt(v0^2 + 2 a s) - v0) / a, here in whole ticks.
+        The pieces end at equal gains of speed, v^2 = v0^2 + 2 a s, and none is shorter than four
+        steps. s = v0 t + a t^2 / 2 gives t(s) = (sqrt(v0^2 + 2 a s) - v0) / a, in whole ticks.
         """
         v0, a = self.pull_in, self.accel
-        pieces = min(_PIECES, steps)
+        hz = arith.TICK_HZ
+        gain = arith.isqrt(v0 * v0 + 2 * a * steps) - v0
+        pieces = max(1, min(_PIECES, steps // 4))
         done_steps = done_ticks = 0
         out = []
         for i in range(1, pieces + 1):
-            s = steps * i // pieces
-            hz = arith.TICK_HZ
+            v = v0 + gain * i // pieces
+            s = steps if i == pieces else (v * v - v0 * v0) // (2 * a)
+            if s < done_steps + 4 and i < pieces:
+                continue
             t = (arith.isqrt((v0 * v0 + 2 * a * s) * hz * hz) - v0 * hz) // a
-            out.append((s - done_steps, t - done_ticks))
+            if s > done_steps:
+                out.append((s - done_steps, t - done_ticks))
             done_steps, done_ticks = s, t
         return out
 

@@ -40,6 +40,7 @@ COUNT_MASK = const(0x3FFFFFFF)  # step counters wrap here: small integers everyw
 SEG_WORDS = const(6)
 SEG_STOP = const(64)
 SEG_SLOTS = const(192)
+SEG_LOW = const(48)  # segments left at which main is woken for more
 
 # State words. Main writes them only while S_RUN is 0, except those marked (main).
 S_RUN = const(0)  # 1: the tick owns queue and segments; 0: it keeps its hands off
@@ -67,10 +68,13 @@ S_END_INV = const(21)  # XORed with the pins: a set bit then means hit, or wire 
 S_STOP_REQ = const(22)  # 1: run down the stop ramp (main)
 S_STOP_SEGS = const(23)  # slots of the stop ramp
 S_BEAT = const(24)  # ticks_us() of the latest tick
-S_TICKS = const(25)  # calls of the tick, mod 2**30: for the performance table only
+S_TICKS = const(25)  # calls of the tick, 1 .. 2**29: for the performance table only
 S_GUARD = const(26)  # unread words below which a block comes too late (dose_loop.py)
 S_FLYING = const(27)  # 1: the word pulled last has a step, which may not be made yet
-STATE_WORDS = const(28)
+S_MORE = const(28)  # 1: main has more segments than fit the ring (main)
+S_LOW = const(29)  # 1: few segments are left and main has more; main clears it (main)
+S_BIAS = const(30)  # commanded less witnessed steps of the run so far, mod 2**30
+STATE_WORDS = const(31)
 
 DO_NOTHING = const(0)
 DO_FILL = const(1)
@@ -228,6 +232,7 @@ def rewind(s: ptr32, ring: ptr16, ctrl: ptr32, ends: ptr16, segs: ptr32, cread: 
         at += 1
     s[S_SEGR] = at
     s[S_SEGW] = end
+    s[S_MORE] = 0
     s[S_STOP_REQ] = 2
 
 
@@ -245,7 +250,7 @@ def check(
     if pio[_PIO_IRQ] & 1:
         flags |= F_STOP
     # The step in flight is no loss yet: it counts when the word after it is pulled.
-    drift = (s[S_MADE] - s[S_FLYING] - s[S_SEEN]) & COUNT_MASK
+    drift = (s[S_BIAS] + s[S_MADE] - s[S_FLYING] - s[S_SEEN]) & COUNT_MASK
     if drift > COUNT_MASK >> 1:
         drift = COUNT_MASK - drift + 1
     if drift > s[S_DRIFT]:
@@ -260,8 +265,12 @@ def check(
     cread = (chain[_DMA_READ] & 0x7FF) >> 2
     read = (data[_DMA_READ] & 0x3FFF) >> 1
     if s[S_STOP_REQ] == 1:
-        if cread == s[S_CHEAD]:  # the last block is being played: nothing to cut
+        blocks = (s[S_CHEAD] - cread) & CTRL_MASK
+        if blocks == 0 or blocks == CTRL_MASK:
+            # The last block is being played, or the chain has met its terminator and the FIFO
+            # holds the rest: nothing to cut.
             s[S_STOP_REQ] = 2
+            s[S_MORE] = 0
             s[S_SEGR] = s[S_SEGW]
             s[S_LEFT] = 0
             s[S_REM] = 0
@@ -270,7 +279,12 @@ def check(
         if unread < s[S_GUARD]:
             return DO_NOTHING  # the block ends within microseconds: cut at the next tick
         return DO_REWIND
-    if s[S_REM] == 0 and s[S_LEFT] == 0 and s[S_SEGR] == s[S_SEGW]:
+    slots = s[S_SEGW] - s[S_SEGR]
+    if slots < 0:
+        slots += SEG_SLOTS - SEG_STOP
+    if slots < SEG_LOW and s[S_MORE]:
+        s[S_LOW] = 1
+    if s[S_REM] == 0 and s[S_LEFT] == 0 and slots == 0 and s[S_MORE] == 0:
         if s[S_TAIL] == s[S_HEAD]:
             s[S_FLAGS] = flags | F_DRAINED
         return DO_NOTHING
@@ -294,7 +308,8 @@ def tick(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, now):  # ISR
     Native, not viper: a viper function would hand its pointers on as integers, and those allocate.
     """
     s[S_BEAT] = now
-    s[S_TICKS] = (s[S_TICKS] + 1) & COUNT_MASK
+    # Masked before the addition: here 2**30 would be a big integer, and allocate.
+    s[S_TICKS] = (s[S_TICKS] & (COUNT_MASK >> 1)) + 1
     if s[S_RUN]:
         retire(s, ring, data, pio, witness)
         what = check(s, ends, data, chain, pio, sio)

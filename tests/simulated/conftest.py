@@ -9,26 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-PATIENCE_S = 30
-
-
-def wait_for(what: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
-    """Return the first true value of `what`; fail when none comes in time."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"nothing true from {what} within {patience_s} s")
+from patience import PATIENCE_S
 
 
 @dataclass

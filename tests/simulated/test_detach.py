@@ -8,7 +8,7 @@ import signal
 import sqlite3
 
 import pytest
-from sim.conftest import wait_for
+from patience import wait_for
 
 STEP = 'mode = "infuse"\nvolume = "5 mL"\nrate = "50 mL/h"'  # 6 min
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 import serial
-from sim.conftest import wait_for
+from patience import wait_for
 
 from doseloop import Pump, wire
 from doseloop.errors import LinkError

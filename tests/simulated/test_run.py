@@ -6,7 +6,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
-from sim.conftest import wait_for
+from patience import wait_for
 
 from doseloop import Pump
 

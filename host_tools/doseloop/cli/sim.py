@@ -37,8 +37,8 @@ def speed(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--every-tick", is_flag=True, help="call the tick every ms, due or not: slow")
 @click.option("--dialect", default="native", help="native, in this release")
 @click.option("--address", type=int, help=_NOT_YET)
-@click.option("--emulated", is_flag=True, help=_NOT_YET)
-@click.option("--uf2", type=click.Path(path_type=Path), help=_NOT_YET)
+@click.option("--emulated", is_flag=True, help="MicroPython's own image in an RP2040 emulator")
+@click.option("--uf2", type=click.Path(path_type=Path), help="that image [DOSELOOP_UF2]")
 @click.option("--linger", type=float, hidden=True, help="end after so many seconds alone")
 def sim(
     link: Path | None,
@@ -62,8 +62,18 @@ def sim(
         raise UsageError(f"--dialect {dialect}: {_NOT_YET}", next="use --dialect native")
     if address is not None:
         raise UsageError(f"--address: {_NOT_YET}", next="leave it out")
-    if emulated or uf2 is not None:
-        raise UsageError(f"--emulated: {_NOT_YET}", next="leave it out: the simulated board")
+    if emulated:
+        given = {
+            "--speed": speed != "1",
+            "--control": control is not None,
+            "--fault": bool(faults),
+            "--hold": hold,
+            "--every-tick": every_tick,
+        }
+        _emulate(given, link, board, syringe, state, trace, uf2, linger)
+        return
+    if uf2 is not None:
+        raise UsageError("--uf2 belongs to --emulated")
     try:
         from doseloop.sim import faults as fault_names
         from doseloop.sim.launcher import Launcher
@@ -72,10 +82,7 @@ def sim(
         raise UsageError("the simulated board needs Linux or macOS") from error
 
     parsed = tuple(fault_names.parse(text) for text in faults)
-    if state is None:
-        board, syringe = board or _DEFAULT_BOARD, syringe or _DEFAULT_SYRINGE
-    elif (board is None) != (syringe is None):
-        raise UsageError("--board and --syringe go together")
+    board, syringe = _chosen(board, syringe, state)
     if trace is not None:
         _make_room(trace)
     launcher = Launcher(
@@ -104,6 +111,64 @@ def sim(
         launcher.close()
 
 
+def _emulate(
+    given: dict[str, bool],
+    link: Path | None,
+    board: str | None,
+    syringe: str | None,
+    state: Path | None,
+    trace: Path | None,
+    uf2: Path | None,
+    linger: float | None,
+) -> None:
+    for flag, used in given.items():
+        if used:
+            raise UsageError(
+                f"{flag}: the emulated board can't do that", next="leave out --emulated, or it"
+            )
+    board, syringe = _chosen(board, syringe, state)
+    try:
+        from doseloop.sim.emulated.server import Server
+    except ImportError as error:  # rp2040py; fcntl and termios
+        raise UsageError(
+            f"the emulated board needs Linux or macOS, and the RP2040 emulator: {error}",
+            next="pip install 'doseloop[emulated]'",
+        ) from error
+
+    if trace is not None:
+        _make_room(trace)
+    server = Server(
+        uf2=uf2,
+        config=_compiled(board, syringe),
+        default=_compile(_DEFAULT_BOARD, _DEFAULT_SYRINGE),
+        state=state,
+        trace=trace,
+        link=link,
+        linger_s=linger,
+    )
+    try:
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, server.stop)
+        ready_ms = server.boot()
+        if ready_ms is not None:
+            click.echo(server.port.path)
+            click.echo(f"ready after {ready_ms} ms of the board's own time", err=True)
+            server.serve()
+    finally:
+        server.close()
+
+
+def _chosen(
+    board: str | None, syringe: str | None, state: Path | None
+) -> tuple[str | None, str | None]:
+    # With a state the configuration on its flash stays, unless both are named.
+    if state is None:
+        return board or _DEFAULT_BOARD, syringe or _DEFAULT_SYRINGE
+    if (board is None) != (syringe is None):
+        raise UsageError("--board and --syringe go together")
+    return board, syringe
+
+
 def _make_room(trace: Path) -> None:
     try:
         trace.parent.mkdir(parents=True, exist_ok=True)
@@ -113,8 +178,10 @@ def _make_room(trace: Path) -> None:
 
 
 def _compiled(board: str | None, syringe: str | None) -> str | None:
-    if board is None or syringe is None:
-        return None
+    return None if board is None or syringe is None else _compile(board, syringe)
+
+
+def _compile(board: str, syringe: str) -> str:
     from doseloop.boards import find_board
     from doseloop.config import compile_config
     from doseloop.syringes import find_syringe

@@ -33,7 +33,7 @@ def expand(segments, edge=0):
     edges = []
     for n, first, q, r, d, e in segments:
         begin = edge + first
-        edges += [begin + j * q + int(Fraction(e + j * r, d)) for j in range(n)]
+        edges += [begin + j * q + (e + j * r) // d for j in range(n)]
         edge = edges[-1]
     return edges
 

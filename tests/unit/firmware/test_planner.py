@@ -166,6 +166,14 @@ def test_ramp_follows_constant_acceleration(limits, hz):
     assert done == steps
 
 
+@pytest.mark.parametrize("hz", [1500, 3000, 10_000, 20_000])
+def test_ramp_starts_at_the_pull_in_rate(hz):
+    # One piece has one interval: the first must be short, or the motor starts at its mean speed.
+    ramp = planner.Ramp(1000, 20_000)
+    n, ticks = ramp.up(ramp.steps(hz))[0]
+    assert Fraction(ticks, n) > 900  # within 10 % of the 1000 ticks of the pull-in rate
+
+
 @given(ramps, st.integers(1, 10**6))
 def test_ramp_intervals_only_fall_and_its_segments_spread_them(limits, steps):
     ramp = planner.Ramp(*limits)

@@ -90,6 +90,7 @@ class Kernel:
         line = self.line
         end = None if us < 0 else self.now + us
         idle = (us < 0 or us >= IDLE_WAIT_US) and ready is not None
+        self.pioblock.tick_wanted = True  # main may have asked the tick for something
         while True:
             line.serve(self)
             if ready is not None and ready():

@@ -4,6 +4,7 @@ Descriptors 0 and 1 carry what the pump reads and writes; 3 and 4 carry JSON lin
 (host_tools/doseloop/sim) owns the pseudo-terminal and answers `sync` when its client has read.
 """
 
+_PACE_MS = 5  # virtual time follows real time in steps of this; a byte ends the wait
 _PIPE_BUF = 4096  # a pipe that polls as writable takes this much
 
 
@@ -92,8 +93,7 @@ class Line:
         now = self._ticks_us()
         allowed = self._virtual + int((now - self._real) * kernel.speed)
         if allowed <= kernel.now:
-            behind_us = (kernel.now + 1000 - allowed) / kernel.speed
-            self._both.poll(max(1, min(20, int(behind_us / 1000))))
+            self._both.poll(_PACE_MS)
             return kernel.now
         return min(horizon, allowed)
 

@@ -98,6 +98,7 @@ class PioBlock:
             return
         self.running = bool(on)
         self.pio[_CTRL] = 1 if on else 0
+        self.sync_out()  # main reads the registers next, as they are
         if on:
             self._starved = False
             self.tick_wanted = True

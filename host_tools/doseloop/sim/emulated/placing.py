@@ -1,0 +1,71 @@
+"""Make the flash that the emulated pump is powered on with: firmware deployed, board configured.
+
+Plans, folders and scripts are those of `doseloop flash`. A blank board takes the steps that can't
+be left out; a kept flash with another firmware gets the whole deploy, read back and compared.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from doseloop import resources
+from doseloop.flash import scripts
+from doseloop.flash.build import MICROPYTHON_VERSION, Artifact, Build, build
+from doseloop.flash.deploy import deploy
+from doseloop.flash.plan import CHIP, Inventory, check_target, make_plan
+from doseloop.sim.emulated.chip import FS_SIZE
+from doseloop.sim.emulated.prompt import Prompt
+
+_CONFIG = "/config.sealed"
+_FREE = "import gc\ngc.collect()\nprint(gc.mem_free())"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A flash to power on with: its file system, and what was put there."""
+
+    file_system: bytes
+    firmware: str  # hash of the build
+    config: str  # sealed text
+    free_heap: int | None = None  # bytes at the prompt, before any firmware; None: not looked at
+
+    @property
+    def board(self) -> dict[str, Any]:
+        """Get the board section of the configuration."""
+        return json.loads(self.config.split("\n")[1])["board"]
+
+
+def place(image: Path, kept: Placed | None, config: str | None, default: str) -> Placed:
+    """Bring a flash, blank without `kept`, to this checkout's firmware and to `config`.
+
+    Without `config` the kept one stays; where there is none, `default` is written. Both are
+    sealed texts. Raises what a deploy raises.
+    """
+    firmware = build(resources.firmware_root())
+    wanted = config or (kept.config if kept else default)
+    if kept is not None and (kept.firmware, kept.config) == (firmware.hash, wanted):
+        return kept
+    prompt = Prompt(image, kept.file_system if kept else None)
+    free = int(prompt.run(_FREE))
+    if kept is None:
+        _fill(prompt, firmware)
+    elif kept.firmware != firmware.hash:
+        deploy(firmware, prompt, check_target, _silent)
+    prompt.send(((Artifact(_CONFIG, wanted.encode("ascii")), _CONFIG),), _silent)
+    return Placed(prompt.chip.file_system(), firmware.hash, wanted, free)
+
+
+def _fill(prompt: Prompt, firmware: Build) -> None:
+    # Reading back takes longer here than all the rest, and there is no line to distrust.
+    blank = Inventory(MICROPYTHON_VERSION, CHIP, None, (), {}, FS_SIZE)
+    plan = make_plan(firmware, blank)
+    prompt.run(scripts.fill(scripts.PREPARE, folders=list(plan.folders), copies=[], stale=[]))
+    prompt.send(plan.send, _silent)
+    prompt.run(scripts.fill(scripts.SWITCH, loader=list(plan.loader), folder=plan.folder))
+
+
+def _silent(path: str, size: int) -> None:
+    pass

@@ -1,0 +1,163 @@
+"""Serve the emulated board on a pseudo-terminal until told to stop.
+
+Device time never runs faster than real time; while the CPU works it runs at a small part of it,
+because an instruction takes longer to emulate than to execute.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+
+from doseloop.errors import DoseloopError
+from doseloop.sim import registry
+from doseloop.sim.emulated import image as images
+from doseloop.sim.emulated.bench import Bench
+from doseloop.sim.emulated.chip import Chip
+from doseloop.sim.emulated.kept import Kept
+from doseloop.sim.emulated.placing import place
+from doseloop.sim.port import Port
+
+_SLICE_NS = 5_000_000
+_READY_NS = 30 * 10**9  # boot to ready takes 2 s; then something is wrong
+_IDLE_S = 0.005
+_SAVE_S = 0.25  # how much real time of flash writes a kill -9 may cost
+_STARTED = b" boot cause="  # the first line of the pump, for people; out when its main loop runs
+_PROMPT = b">>> "
+
+
+class Server:
+    """One emulated pump. Construct, `boot`, `serve`, `close`.
+
+    `config` is a sealed configuration that replaces the one on the flash; `default` is written
+    where there is none. Raises what image lookup and deploy raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        uf2: Path | None,
+        config: str | None,
+        default: str,
+        state: Path | None,
+        trace: Path | None,
+        link: Path | None,
+        linger_s: float | None = None,
+    ) -> None:
+        image = images.find(uf2)
+        self._kept = None if state is None else Kept(state)
+        self.placed = place(image, self._kept.read() if self._kept else None, config, default)
+        if self._kept is not None:
+            self._kept.begin(self.placed)
+        self._linger_s = linger_s
+        self._stopping = False
+        self._attached = False
+        self._said = bytearray()  # before the pump was ready, for the error
+        self.port = Port(link)
+        board = self.placed.board
+        self._registration = registry.Registration(
+            registry.Entry(
+                pid=os.getpid(),
+                port=self.port.path,
+                link=None if link is None else str(link.absolute()),
+                control=None,
+                board=f"{board['name']} (emulated RP2040)",
+                syringe=None,
+                speed="at most 1",
+            )
+        )
+        self._chip = Chip(image, self._say, self.placed.file_system)
+        self._bench = Bench(self._chip, board, trace)
+
+    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        """Ask `serve` to return. Fits as a signal handler."""
+        self._stopping = True
+
+    def boot(self) -> int | None:
+        """Run until the pump answers; return the device time in ms, None when told to stop.
+
+        Raise DoseloopError when the firmware ends up at the prompt instead.
+        """
+        while _STARTED not in self._said and not self._stopping:
+            if _PROMPT in self._said or self._chip.ns > _READY_NS:
+                said = self._said.decode("utf-8", "replace").strip()
+                raise DoseloopError(
+                    f"the emulated board does not start the pump; it says: {said[-300:]}",
+                    code="E_EMULATOR",
+                )
+            self._chip.run(_SLICE_NS)
+        return None if self._stopping else self._chip.ns // 10**6
+
+    def serve(self) -> None:
+        """Run until `stop`."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        old = signal.set_wakeup_fd(wake_write)
+        try:
+            self._loop(wake_read)
+        finally:
+            signal.set_wakeup_fd(old)
+            os.close(wake_read)
+            os.close(wake_write)
+
+    def close(self) -> None:
+        """Keep the flash, write the trace out, remove link and registry entry."""
+        self._save()
+        self._bench.close()
+        self._registration.close()
+        self.port.close()
+
+    # -- running ------------------------------------------------------------------------------
+
+    def _loop(self, wake: int) -> None:
+        now = saved = alone = time.monotonic()
+        while not self._stopping:
+            before, now = now, time.monotonic()
+            # No more than has really passed, and nothing is caught up on later.
+            allowed_ns = min(int((now - before) * 10**9), _SLICE_NS)
+            start_ns = self._chip.ns
+            if allowed_ns:
+                self._chip.run(allowed_ns)
+            self._exchange()
+            if self._chip.ns - start_ns >= allowed_ns:  # it keeps up: it may rest
+                self._rest(wake)
+            if now - saved > _SAVE_S:
+                saved = now
+                self._save()
+                self._bench.flush()
+            if self._attached:
+                alone = now
+            elif self._linger_s is not None and now - alone > self._linger_s:
+                self._stopping = True
+
+    def _rest(self, wake: int) -> None:
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        if self._attached and self._chip.room:
+            poll.register(self.port.fileno(), select.POLLIN)
+        poll.poll(_IDLE_S * 1000)
+
+    def _exchange(self) -> None:
+        attached = self.port.attached()
+        if self._attached and not attached:
+            self.port.forget_unread()
+        self._attached = attached
+        if self._chip.room:
+            data = self.port.read()
+            if data:
+                self._chip.send(data)
+        self.port.flush()
+
+    def _say(self, data: bytes) -> None:
+        if len(self._said) < 4096:
+            self._said += data
+        self.port.write(data)
+
+    def _save(self) -> None:
+        # Between two batches the flash is what it would be after a power cut there.
+        if self._kept is not None:
+            self._kept.save(self._chip.file_system())

@@ -1,0 +1,256 @@
+"""A pump without a board on CPython: the real therapy code over a motor that plays its segments.
+
+``PlayedDose`` stands where dose_loop.DoseLoop stands. It counts as that does: a step is made when
+its word is pulled, and a stop takes back the step of the word in play. Using it wrongly raises.
+"""
+
+import json
+from pathlib import Path
+
+from unit.firmware import flow
+
+from doseloop import resources
+
+alarms = resources.firmware_module("alarms")
+commands = resources.firmware_module("commands")
+config_module = resources.firmware_module("config")
+controller_module = resources.firmware_module("controller")
+errors = resources.firmware_module("errors")
+events = resources.firmware_module("events")
+link_module = resources.firmware_module("link")
+motor_module = resources.firmware_module("motor")
+sealed = resources.firmware_module("sealed")
+tick = resources.firmware_module("tick")
+
+_VECTORS = Path(__file__).parents[2] / "vectors"
+CONFIG = next(
+    case["sealed"]
+    for case in json.loads((_VECTORS / "compile.json").read_text())
+    if case["board"] == "pico_tmc2209" and case["syringe"] == "bd-plastipak-50"
+)
+
+
+def configuration(**motion):
+    """Return the compiled configuration as a dict, with some of its motion keys replaced."""
+    config = json.loads(sealed.unseal("config", 1, CONFIG))
+    config["motion"].update(motion)
+    return config
+
+
+class Clock:
+    """Time in ticks, set by the test."""
+
+    def __init__(self):
+        self.now = 0
+
+    def us(self):
+        return self.now
+
+    def ms(self):
+        return self.now // 1000
+
+
+class Pins:
+    """Driver pins that only remember, and inputs that a test sets."""
+
+    def __init__(self):
+        self.on, self.way, self.stop, self.ends = False, 0, False, set()
+
+    def enable(self, on):
+        self.on = bool(on)
+
+    def direction(self, way):
+        self.way = way
+
+    def end_mask(self, way):
+        return 1, 0
+
+    def end_hit(self, way):
+        return way in self.ends
+
+    def stop_open(self):
+        return self.stop
+
+
+class PlayedDose:
+    """Plays segments in model time; ``edges``: (tick, way) of every step ever made."""
+
+    def __init__(self, clock, pins):
+        self._clock, self._pins = clock, pins
+        self.active = False
+        self.made = self.seen = 0
+        self.edges = []
+        self._ends = self._plan = ()
+        self.flags = 0
+
+    def begin(self, segments, max_hz, stop_ramp, ends, bias):
+        assert not self.active, "a motion runs already"
+        assert self._pins.on and self._pins.way
+        self._start = self._clock.now
+        self._plan = [self._start + at for at in flow.expand(segments)]
+        gaps = flow.intervals([self._start, *self._plan])
+        assert all(gap >= tick.WORD_MIN for gap in gaps), "a word too short to play"
+        self._gaps = gaps
+        self._stop_ramp = list(stop_ramp)
+        self.active, self.made, self.seen, self.flags = True, 0, 0, 0
+        return self._start
+
+    def _word(self, i):
+        """Return when the word that ends with step i begins."""
+        gap = self._gaps[i] + (tick.EDGE_LEAD if i == 0 else 0)
+        last = gap % tick.WAIT_TICKS or tick.WAIT_TICKS
+        if last < tick.WORD_MIN and gap > tick.WAIT_TICKS:
+            last += tick.WAIT_TICKS // 2
+        return self._plan[i] + tick.EDGE_LEAD - min(last, gap)
+
+    def _count(self):
+        now = self._clock.now
+        while self.made < len(self._plan) and self._word(self.made) <= now:
+            self.made += 1
+        while self.seen < len(self._plan) and self._plan[self.seen] <= now:
+            self.seen += 1
+
+    def service(self):
+        assert self.active
+        self._count()
+        return self.flags
+
+    def tick_dead(self):
+        return False
+
+    def stalled(self):
+        return False
+
+    def flying(self):
+        return int(self.active and self.made > self.seen)
+
+    def drained(self):
+        return self.made == len(self._plan)
+
+    def finished(self):
+        done = self._plan[-1] + tick.EDGE_LEAD if self._plan else self._start
+        return self.drained() and self._clock.now >= done
+
+    def request_stop(self):
+        """Cut the plan behind what is pulled (a block, on the board) and add the ramp."""
+        assert self._stop_ramp, "no ramp to run down"
+        self._count()
+        kept = self._plan[: self.made + 1]
+        ramp = [piece for piece in self._stop_ramp if piece[2] >= self._gaps[len(kept) - 1]]
+        self._plan = kept + (flow.expand(ramp, kept[-1]) if ramp else [])
+        self._gaps = flow.intervals([self._start, *self._plan])
+
+    def next_change(self):
+        """Return when something happens next that main is woken for: the end."""
+        return self._plan[-1] + tick.EDGE_LEAD if self._plan else self._start
+
+    def end(self):
+        assert self.active
+        self._count()
+        self.made = self.seen
+        self.edges += [(at, self._pins.way) for at in self._plan[: self.seen]]
+        self.active = False
+        return self._clock.now
+
+
+class Watchdog:
+    def arm(self):
+        pass
+
+    def feed(self):
+        pass
+
+
+class Serial:
+    """A port: bytes that a test sends and receives. ``room`` bounds what a write takes."""
+
+    def __init__(self):
+        self.to_pump, self.from_pump, self.room = bytearray(), bytearray(), 10**9
+
+    def read(self):
+        data, self.to_pump = self.to_pump[:256], self.to_pump[256:]
+        return data
+
+    def write(self, data, start):
+        taken = data[start : start + self.room]
+        self.room -= len(taken)
+        self.from_pump += taken
+        return len(taken)
+
+
+class Bench:
+    """The composition root of the tests: what app.App is on the board."""
+
+    def __init__(self, config=None):
+        self.clock = Clock()
+        self.events = events.Events(self.clock, 1)
+        self.alarms = alarms.Alarms(self.clock)
+        self.controller = controller_module.Controller(
+            self.clock, self.events, self.alarms, Watchdog()
+        )
+        self.serial = Serial()
+        self.table = commands.Commands(self)
+        self.link = link_module.Link(self.serial, self.clock, self, self.table)
+        self.events.listener = self.link.event
+        self.pins = Pins()
+        self.dose = PlayedDose(self.clock, self.pins)
+        self.motor = None
+        self.left = False
+        if config is not None:
+            self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
+            self.controller.configure(config, self.motor)
+
+    # -- what commands and link ask of app.App ------------------------------------------------
+
+    def identity(self):
+        return {"serial": "0", "state": self.controller.state, "last_event": self.events.last}
+
+    def status(self):
+        run = self.controller.run
+        return {
+            "state": self.controller.state,
+            "run": run.as_dict(self.controller.pause_left_ms()) if run else None,
+            "rate_al_per_h": self.controller.rate(),
+            "position_steps": self.motor.position if self.motor else 0,
+            "remaining_steps": self.motor.remaining_steps() if self.motor else 0,
+            "alarms": self.alarms.as_list(),
+        }
+
+    def configure(self, text):
+        config = config_module.check(text)
+        self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
+        self.controller.configure(config, self.motor)
+        return {"config_crc": config_module.crc_of(text)}
+
+    def config_text(self):
+        raise errors.Refused("E_CONFIG", "the pump has no configuration")
+
+    def may_break_in(self):
+        return self.controller.state == "idle"
+
+    def maintenance(self):
+        self.left = True
+        return {}
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def run_to(self, at):
+        """Let the main loop run until tick ``at``, waking as the board would."""
+        while self.clock.now < at:
+            wake = self.clock.now + max(1, self.controller.wait_ms() * 1000)
+            if self.dose.active:
+                wake = min(wake, max(self.clock.now + 1, self.dose.next_change()))
+            self.clock.now = min(at, wake)
+            self.controller.service()
+
+    def run_out(self, most_s=10**6):
+        """Let the main loop run until nothing moves and nothing is due."""
+        end = self.clock.now + most_s * 10**6
+        while self.clock.now < end and (self.dose.active or self.controller.pause_left_ms()):
+            self.run_to(self.clock.now + 100_000)
+            if not self.dose.active and not self.controller.pause_left_ms():
+                break
+
+    def names(self):
+        """Return the names of the events kept."""
+        return [event["e"] for event in self.events.since(0, 10**6)]
