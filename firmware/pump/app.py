@@ -83,7 +83,9 @@ class App:
             raise Refused("E_STATE", "not while %s" % self.controller.state)
         config = config_module.check(text)
         if self._hardware is not None and self._hardware[0] != config["board"]:
-            self._store.save(text)
+            # Its pins can not change under way: stored for the next boot; till then no start.
+            self._store.save(text, in_force=False)
+            self.controller.reset_due = True
             self.events.add("config", crc=config_module.crc_of(text), reset=True)
             return {"config_crc": config_module.crc_of(text), "reset": True}
         self._store.save(text)
@@ -183,17 +185,20 @@ class App:
         controller, link = self.controller, self.link
         if link.poll():
             return True
+        if self._wake is not None:
+            self._wake.acknowledge()
         controller.service()
         if controller.silent_since_matters():
             controller.link_lost(self.clock.ms() - link.heard_ms)
-        if self._wake is not None:
-            self._wake.acknowledge()
         link.flush()
         self.serial.wait(link.wait_ms(controller.wait_ms()))
         return False
 
     def _broken(self, error):
-        self.controller.fault()
+        try:
+            self.controller.fault()
+        except Exception:
+            chip.reset()  # even stopping failed: out of reset nothing moves and the driver is off
         text = io.StringIO()
         sys.print_exception(error, text)
         self.events.add("fault", code="E_INTERNAL", text=text.getvalue()[-240:])  # pyright: ignore[reportAttributeAccessIssue]

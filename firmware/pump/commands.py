@@ -38,6 +38,7 @@ TABLE = {
     "clear": ((), "clear alarms whose cause is gone"),
     "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
     "watch": ((("ms", "whole", True),), "status every so many ms; 0 ends it"),
+    "bye": ((), "end the session: events as plain lines again"),
     "maintenance": ((), "hand the board to a person at the REPL"),
     "help": ((), "this list"),
 }  # fmt: skip
@@ -96,6 +97,10 @@ class Commands:
             )
         after = first + 3
         return {"commands": view, "next": after if after < len(names) else None}
+
+    def _bye(self, args):
+        self._app.link.leave()
+        return {}
 
     def _help(self, args):
         return {"commands": sorted(TABLE)}

@@ -29,6 +29,7 @@ _KEYS = {
     "limits": {"rate_max_al_per_h": (1, 10**21), "rate_min_al_per_h": (1, 10**21)},
     "alarms": {"near_empty_ms": (0, 24 * 3600 * 1000)},
 }
+_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back")
 _BOARD_FLAGS = ("enable_active", "dir_infuse", "end_open")
 
 
@@ -54,6 +55,10 @@ def check(text):
         raise Refused("E_CONFIG", "motion.accel_hz_per_s is 0 but max_hz is above pull_in_hz")
     if limits["rate_max_al_per_h"] > motion["al_per_step"] * 3600 * motion["max_hz"]:
         raise Refused("E_CONFIG", "limits.rate_max_al_per_h is above motion.max_hz")
+    if limits["rate_min_al_per_h"] > limits["rate_max_al_per_h"]:
+        raise Refused("E_CONFIG", "limits.rate_min_al_per_h is above rate_max_al_per_h")
+    if motion["takeup_hz"] > motion["pull_in_hz"]:
+        raise Refused("E_CONFIG", "motion.takeup_hz is above pull_in_hz")
     num, den = arith.period(motion["al_per_step"], limits["rate_min_al_per_h"])
     if num > PERIOD_MAX * den:
         raise Refused("E_CONFIG", "limits.rate_min_al_per_h is below a step in 17.9 minutes")
@@ -79,6 +84,8 @@ def _check_board(board):
         raise Refused("E_CONFIG", "board.stop_pull is up or down")
     used = {}
     for name, number in board["pins"].items():
+        if name not in _PINS:
+            raise Refused("E_CONFIG", "no pin is called " + str(name)[:32])
         if number is None:
             continue
         _check_value("board.pins." + name, number, (0, _GPIO_MAX))
@@ -111,12 +118,13 @@ class Store:
         self.text = text
         return config
 
-    def save(self, text):
+    def save(self, text, in_force=True):
         """Check and store a sealed text; return its configuration. Or raise, the old one stays."""
         config = check(text)
         try:
             self._storage.write(_FILE, text)
         except OSError as error:
             raise Refused("E_STORE", "configuration not stored: %s" % error)
-        self.text = text
+        if in_force:
+            self.text = text
         return config

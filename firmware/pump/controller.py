@@ -28,6 +28,7 @@ class Controller:
         self._watchdog = watchdog
         self.state = states.IDLE
         self.config = None
+        self.reset_due = False  # another board's configuration is stored
         self.motor = None
         self.run = None
         self.order = None
@@ -54,9 +55,7 @@ class Controller:
         self._need_config()
         if direct:
             motor = self.motor
-            order.check_room(
-                new_order, motor.remaining_steps() * motor.al, motor.room(-1) * motor.al
-            )
+            order.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
         self.order = new_order
         self._go(states.READY)
         self._events.add(
@@ -96,7 +95,7 @@ class Controller:
         if self.state == states.PAUSED and self._resume_at is None:
             return self._totals()
         self._need(states.INFUSING, states.WITHDRAWING, states.PAUSED)
-        self._resume_at = None
+        self._leave_pause()
         self._halt("pause")
         return self._totals()
 
@@ -125,7 +124,7 @@ class Controller:
                 self._end_alarm(code)
         self._resume_at = None
         self._halt("stop")
-        return self._totals()
+        return self._totals() if self.run else {}
 
     def change_rate(self, rate_al_per_h):
         """Change the rate in effect; the ordered volume stays, the end moves."""
@@ -159,12 +158,12 @@ class Controller:
 
     def clear(self):
         """Clear the alarms whose cause is gone; a resumable run is then paused."""
-        for code in self._alarms.standing():
-            if code in ("A_EMPTY", "A_FULL"):
-                continue  # load does that
-            if code == "A_STOP_INPUT" and self.motor.blocked(1) == code:
-                raise Refused("E_STOP_OPEN", "the stop input is open")
-            self._end_alarm(code)
+        standing = self._alarms.standing()
+        if "A_STOP_INPUT" in standing and self.motor.blocked(1) == "A_STOP_INPUT":
+            raise Refused("E_STOP_OPEN", "the stop input is open")
+        for code in standing:
+            if code not in ("A_EMPTY", "A_FULL"):  # load does that
+                self._end_alarm(code)
         if self.state == states.ALARM and not self._alarms.stopping():
             self._go(states.PAUSED if self._resumable else states.IDLE)
             if not self._resumable:
@@ -198,16 +197,17 @@ class Controller:
 
     def link_lost(self, silent_ms):
         """Tell how long the host has been silent; the order chose what that means."""
-        if self.state in (states.INFUSING, states.WITHDRAWING, states.PAUSED):
-            stop_ms = self.order.stop_ms
-            if stop_ms is not None and silent_ms >= stop_ms and not self._alarms.stopping():
-                self._resume_at = None
+        if self.state in (states.INFUSING, states.WITHDRAWING, states.PAUSED, states.KVO):
+            if silent_ms >= self.run.order.stop_ms and not self._alarms.stopping():
+                self._leave_pause()
                 self._halt("link")
 
     def fault(self):
         """Something broke inside: motion off by the shortest way, then the alarm."""
         if self.motor is not None:
             self.motor.kill()
+        if self.state == states.READY:
+            self.order = None
         self._then = None
         if self.state != states.ALARM:
             self.state = states.ALARM  # from any state, also one the table would not let go
@@ -226,15 +226,17 @@ class Controller:
             self._after(run)
         elif not item.way:
             self._go(states.PAUSED)
-            self._resume_at = self._clock.ms() + item.duration_ms
-            self._events.add("pause", run=run.id, ms_long=item.duration_ms)
+            # The stretch before it ends with its volume, not with its last whole step.
+            wait = item.duration_ms + run.rest_ms()
+            self._resume_at = self._clock.ms() + wait
+            self._events.add("pause", run=run.id, ms_long=wait)
         else:
             self._go(states.INFUSING if item.way > 0 else states.WITHDRAWING)
             self.motor.start(run)
 
     def _after(self, run):
         room = self.motor.room(1)
-        if run.order.kvo is None or self.state != states.INFUSING or not room:
+        if run.order.kvo is None or self.state == states.WITHDRAWING or not room:
             self._go(states.IDLE)
             return
         run.keep_open(run.order.kvo, room)
@@ -254,6 +256,12 @@ class Controller:
             self._alarm("A_FULL" if self.state == states.WITHDRAWING else "A_EMPTY")
         else:
             self._alarm(ended)
+
+    def _leave_pause(self):
+        """An ordered pause is interrupted: what is left of it stays to be waited."""
+        if self._resume_at is not None:
+            self.run.item().duration_ms = self.pause_left_ms()
+            self._resume_at = None
 
     def _halt(self, then):
         ended = "stopped"
@@ -301,7 +309,8 @@ class Controller:
             self._events.add("alarm", code=code, priority=priority, text=text)
         if stops:
             self._resumable = resumable and self.run is not None and not self.run.ended
-            self._resume_at = None
+            self._leave_pause()
+            self._new_rate = (None, 0)
             self._go(states.ALARM)
             if self.motor is not None:
                 self.motor.release()
@@ -357,6 +366,8 @@ class Controller:
     def _need_config(self):
         if self.config is None:
             raise Refused("E_CONFIG", "the pump has no configuration")
+        if self.reset_due:
+            raise Refused("E_CONFIG", "another board's configuration waits", next_step="reset it")
 
     def _go(self, state):
         if state != self.state and not states.may_follow(self.state, state):
@@ -377,5 +388,5 @@ class Controller:
         return 0 if self._resume_at is None else max(0, self._resume_at - self._clock.ms())
 
     def silent_since_matters(self):
-        """True while an order runs that chose to stop when the host is silent."""
-        return self.order is not None and self.order.stop_ms is not None
+        """True while a run is under way that chose to stop when the host is silent."""
+        return self.run is not None and self.run.order.stop_ms is not None

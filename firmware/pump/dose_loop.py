@@ -73,11 +73,12 @@ class DoseLoop:
         self._generator.feed()
         self._timer.start()
         s[t.S_BEAT] = self._clock.us() & t.COUNT_MASK
-        self._generator.launch()
-        s[t.S_RUN] = 1
         self._tail = -1
         self.active = True
-        return self._clock.us()
+        began = self._clock.us()
+        self._generator.launch()
+        s[t.S_RUN] = 1
+        return began
 
     def service(self):
         """Keep the motion supplied and vouched for; return its F_ flags. Call it every second."""
@@ -140,6 +141,10 @@ class DoseLoop:
         self._segments = None
         self.active = False
         return at
+
+    def block_words(self):
+        """Return the most words, hence steps, of one block of this motion."""
+        return self.state[t.S_BUDGET]
 
     def flying(self):
         """Return 1 when the last step pulled may not be made yet, else 0."""

@@ -21,6 +21,7 @@ NEXT = {
     "E_STOP_OPEN": "close the stop input",
     "E_END_SWITCH": "move the carriage off its end switch, or check the wire",
     "E_STORE": "the flash did not take it; try again",
+    "E_SYRINGE": "doseloop config push, or another order",
     "E_UNIT": "write 2.5 mL, 5 mL/h or 30 min",
     "E_VOLUME": "lower the volume, or load a larger syringe",
     "E_INTERNAL": "report this with `logs`",

@@ -31,6 +31,7 @@ class Link:
         self._at = 0
         self._replies = []
         self.session = 0
+        self._open = False
         self._seq = -1
         self._sent = 0
         self._watch_ms = 0
@@ -86,14 +87,15 @@ class Link:
 
     def event(self, event):
         """Send an event; the events table is called with this as its listener."""
-        if self.session:
+        if self._open:
             self._frame("e", event["n"], event, _QUEUE_MAX)
         else:
             self._plain(words.event_line(event), _QUEUE_MAX)
 
-    def plain_open(self):
-        """Return True while only people, no program, use the line."""
-        return not self.session
+    def leave(self):
+        """The program is done: no telemetry, and events as lines for people."""
+        self._open = False
+        self._watch_ms = 0
 
     # -- in -----------------------------------------------------------------------------------
 
@@ -136,10 +138,18 @@ class Link:
             reply["ok"] = self._table.run(name, args)
             if name == "hello":
                 self.session += 1
+                self._open = True
                 reply["ok"]["session"] = self.session
-            self._seq = seq
         except Refused as error:
             reply["err"] = error.as_dict()
+        except Exception as error:
+            # It may have acted: remembered like any other, so that a repeat doesn't act again.
+            reply["err"] = Refused("E_INTERNAL", "internal: %r" % error).as_dict()
+            self._answer(request_id, seq, reply)
+            raise
+        self._answer(request_id, seq, reply)
+
+    def _answer(self, request_id, seq, reply):
         self._replies.append((request_id, reply))
         if len(self._replies) > _REPLIES:
             self._replies.pop(0)
@@ -147,11 +157,13 @@ class Link:
 
     def _check_order(self, name, seq, session):
         if name == "hello":
+            self._seq = seq
             return
         if session != self.session:
             raise Refused("E_SESSION", "this session is over")
         if seq <= self._seq:
             raise Refused("E_STALE", "frame %d came late; %d was the last" % (seq, self._seq))
+        self._seq = seq  # also when it is refused: it must not act when it comes once more, late
 
     def _words(self, line):
         self.heard_ms = self._clock.ms()

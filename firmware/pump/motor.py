@@ -51,12 +51,12 @@ class Motor:
 
     def remaining_steps(self):
         """Return the steps that the plunger can still infuse."""
-        return self._loaded - self.position
+        return max(0, self._loaded - self.position)
 
     def room(self, way):
         """Return the steps that the plunger can still travel."""
-        left = self._loaded - self.position
-        return left if way > 0 else self._capacity - left
+        left = self.remaining_steps()
+        return left if way > 0 else max(0, self._capacity - left)
 
     @property
     def moving(self):
@@ -140,7 +140,10 @@ class Motor:
         if self._leg.stop_ramp and self._current()[0].fast:
             if not self._stopping:
                 self._stopping = True
-                self._dose.request_stop()
+                # Close to its end the leg's own ramp stops it, at the very step that was ordered.
+                near = self._leg.fast_steps + self._dose.block_words() * 2
+                if self._leg.steps - self._dose.made > near:
+                    self._dose.request_stop()
                 self._events.add("ramp", run=self._run.id, why="stop")
             return None
         self._finish()

@@ -103,7 +103,7 @@ def unseal(text, config):
     model = config["syringe"]["model"]
     if data.get("syringe") not in (None, model):
         raise Refused(
-            "E_ORDER",
+            "E_SYRINGE",
             "order is for syringe %s, the pump has %s" % (str(data["syringe"])[:64], model),
             next_step="doseloop config push, or another order",
         )
@@ -168,12 +168,13 @@ def _volume(what, volume, most):
     )
 
 
-def check_room(order, infuse_al, withdraw_al):
+def check_room(order, infuse_steps, withdraw_steps, al_per_step):
     """Raise Refused(E_VOLUME) when a direct command would move beyond the plunger's travel."""
-    for way, room in ((1, infuse_al), (-1, withdraw_al)):
-        volume = sum(item.volume_al for item in order.items if item.way == way)
-        if volume > room:
-            raise _volume("infusing" if way == 1 else "withdrawing", volume, room)
+    for way, room in ((1, infuse_steps), (-1, withdraw_steps)):
+        if sum(item.steps for item in order.items if item.way == way) > room:
+            volume = sum(item.volume_al for item in order.items if item.way == way)
+            what = "infusing" if way == 1 else "withdrawing"
+            raise _volume(what, volume, room * al_per_step)
 
 
 def _item(step, limits):

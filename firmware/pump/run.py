@@ -9,7 +9,7 @@ from pump.order import Item
 
 
 class Run:
-    """One order being carried out. Counts are whole steps; ``phase_al`` what flowed since."""
+    """One order being carried out. Counts are whole steps."""
 
     def __init__(self, run_id, order, al_per_step):
         self.id = run_id
@@ -22,7 +22,7 @@ class Run:
         self.booked_out = 0  # witnessed withdraw steps
         self.takeup = 0
         self.index = 0  # the item under way
-        self.phase_al = 0
+        self._phase = {1: 0, -1: 0}  # volume since the last step, each way
         self.ended = False
         self.kvo = None  # the item that keeps the vein open after the order
 
@@ -69,15 +69,32 @@ class Run:
     def next_item(self):
         """Leave the current item; the volume beyond its last step is the next one's phase."""
         item = self.item()
-        self.phase_al = item.rest_al if item.way else self.phase_al
+        if item.way:
+            self._phase[item.way] = item.rest_al
         self.index += 1
+
+    @property
+    def phase_al(self):
+        """Volume that has flowed in the current way since its last step."""
+        return self._phase[self.item().way]
+
+    @phase_al.setter
+    def phase_al(self, volume_al):
+        self._phase[self.item().way] = volume_al
+
+    def rest_ms(self):
+        """Return the time from the last step of the item before this one to that item's end."""
+        before = self.order.items[self.index - 1] if self.index else None
+        if before is None or not before.way:
+            return 0
+        return arith.duration_of(before.rest_al, before.rate)
 
     def keep_open(self, rate_al_per_h, steps):
         """The order is done: go on at the KVO rate, never above the rate it ended with."""
         rate = min(rate_al_per_h, self.order.items[-1].rate or rate_al_per_h)
         self.kvo = Item(1, rate, steps * self.al, 0)
         self.kvo.steps = steps
-        self.phase_al = 0
+        self._phase[1] = 0
 
     def change_rate(self, rate_al_per_h):
         """Give the item under way a new rate; its volume stays what was ordered."""
@@ -114,7 +131,8 @@ class Run:
         left = self.remaining_steps()
         view = self.totals()
         view["id"] = self.id
-        view["name"] = self.order.name
+        # A name that would not fit the status line is in the order and start events.
+        view["name"] = self.order.name if len(self.order.name.encode()) <= 64 else ""
         view["step"] = min(self.index + 1, len(self.order.items))
         view["remaining_nl"] = left * self.al // 10**9
         view["remaining_ms"] = self.remaining_ms(pause_ms)

@@ -67,7 +67,9 @@ def test_planner(folder):
         num, den, t0 = case["num"], case["den"], case["t0"]
         k, edge = case["first_k"], t0 + (case["first_k"] - 1) * num // den
         due = {pair[0]: pair[1] for pair in case["due"]}
-        for n, first, q, r, d, e in planner.stretch_segments(num, den, t0, k, case["last_k"], edge):
+        for n, first, q, r, d, e in planner.stretch_segments(
+            num, den, t0, k, case["last_k"], edge
+        ):
             begin = edge + first
             for step in due:
                 if k <= step < k + n:

@@ -78,6 +78,6 @@ def test_no_line_does_harm(_folder):
                 base = gc.mem_alloc()
             elif gc.mem_alloc() > base + 2048:
                 raise AssertionError("heap grew by %d" % (gc.mem_alloc() - base))
-    if good < LINES // 50 or refused < LINES // 2:
+    if good < LINES // 100 or refused < LINES // 2:
         raise AssertionError("not what was meant: %d good, %d refused" % (good, refused))
     return "%d good, %d refused" % (good, refused)

@@ -52,6 +52,11 @@ class Watchdog:
             self._wdt.feed()
 
 
+def reset():
+    """Reset the chip: every pin becomes an input, the driver's pull-up switches it off."""
+    machine.reset()
+
+
 def stop_watchdog():
     """Clear the watchdog's enable bit, for a person at the REPL; there is no call for it."""
     machine.mem32[reg.WATCHDOG_CTRL + 0x3000] = 1 << 30

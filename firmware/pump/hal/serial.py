@@ -41,6 +41,8 @@ class Serial:
             if not byte:
                 break
             got += byte
+            if byte == b"\x03":
+                break  # what follows a break-in is the REPL's
         return got
 
     def _readable(self):

@@ -121,6 +121,9 @@ class PlayedDose:
     def stalled(self):
         return False
 
+    def block_words(self):
+        return 40
+
     def flying(self):
         return int(self.active and self.made > self.seen)
 

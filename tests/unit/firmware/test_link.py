@@ -51,7 +51,12 @@ class Host:
 
     def ask(self, command, args=None, **more):
         self.seq += 1
-        request = {"s": self.bench.link.session, "id": f"r{self.seq}", "c": command, "a": args or {}}
+        request = {
+            "s": self.bench.link.session,
+            "id": f"r{self.seq}",
+            "c": command,
+            "a": args or {},
+        }
         return self.reply(frame("q", self.seq, {**request, **more}))[2]
 
     def error(self, *args, **more):
@@ -64,8 +69,17 @@ class Host:
     def snapshot(self):
         """Everything that a bad request must not change."""
         bench, link = self.bench, self.bench.link
-        return json.dumps([bench.status(), link.session, bench.events.last, bench.left,
-                           str(bench.controller.order), link._watch_ms, bench.table._slots])
+        return json.dumps(
+            [
+                bench.status(),
+                link.session,
+                bench.events.last,
+                bench.left,
+                str(bench.controller.order),
+                link._watch_ms,
+                bench.table._slots,
+            ]
+        )
 
 
 @pytest.fixture
@@ -203,7 +217,7 @@ def test_arguments_of_the_wrong_type_change_nothing(host, command):
     for key, kind, required in spec:
         given = {other: "x" if k == "text" else 1 for other, k, need in spec if need}
         for value in WRONG:
-            if kind == "text" and isinstance(value, str) or value is None and not required:
+            if (kind == "text" and isinstance(value, str)) or (value is None and not required):
                 continue
             assert host.error(command, {**given, key: value}) == "E_ARG"
         if required:
@@ -416,7 +430,9 @@ def test_the_table_of_states_is_closed_and_every_state_can_be_reached():
             break
         known = more
     assert set(states.TABLE) - known <= {states.BOLUS}  # not in this release
-    names = "selftest idle ready infusing withdrawing bolus kvo paused alarm interrupted maintenance"
+    names = (
+        "selftest idle ready infusing withdrawing bolus kvo paused alarm interrupted maintenance"
+    )
     assert set(states.TABLE) == {*names.split(), "fault"}
 
 

@@ -247,3 +247,18 @@ def test_ordered_pause_between_stretches():
     edges = [at for at, _ in bench.dose.edges]
     assert edges[10] - edges[9] >= 60_000_000
     assert bench.names().count("pause") == 1
+
+
+@pytest.mark.parametrize("at_ms", [700, 1600, 1750, 1850])
+def test_a_stop_is_prompt_also_when_little_and_slow_is_left(at_ms):
+    # 5000 steps/s, then 300 steps at 5 mL/h (37 s): a stop in the fast part, or while it slows
+    # down, must not wait for the slow part to run out.
+    config = configuration(pull_in_hz=1000, accel_hz_per_s=20_000, backlash_steps=0)
+    bench = started([infuse(8000 * AL, 5000 * 3600 * AL), infuse(300 * AL, 5 * ML)], config)
+    bench.run_to(at_ms * 1000)
+    bench.controller.stop()
+    asked = bench.clock.now
+    while bench.dose.active:
+        bench.run_to(bench.clock.now + 10_000)
+    assert bench.clock.now - asked < 1_000_000
+    assert bench.controller.state == "idle"

@@ -38,7 +38,8 @@ scalars = (
     | st.text(max_size=8)
 )
 values = st.recursive(
-    scalars, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=6), v, max_size=3)
+    scalars,
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=6), v, max_size=3),
 )
 
 
@@ -97,7 +98,12 @@ ORDER_PLACES = list(places(GOOD_ORDER))
 @pytest.mark.parametrize("path", CONFIG_PLACES[1:], ids=lambda path: ".".join(map(str, path)))
 def test_a_configuration_lacks_nothing_that_is_used(path):
     text = config_text(replaced(GOOD_CONFIG, path, MISSING))
-    unused = path[0] == "board" and path[-1] in ("driver", "witness_bridge", "end_front", "end_back")
+    unused = path[0] == "board" and path[-1] in (
+        "driver",
+        "witness_bridge",
+        "end_front",
+        "end_back",
+    )
     assert (good_or_refused(lambda: config_module.check(text)) is None) != unused
 
 
@@ -144,7 +150,9 @@ def test_mutated_characters(seed):
         letters = list(text)
         for _ in range(dice.randrange(1, 4)):
             at = dice.randrange(len(letters))
-            letters[at : at + dice.randrange(2)] = dice.choice(["", "0", "[", "é", "\n", "\x00", " "])
+            letters[at : at + dice.randrange(2)] = dice.choice(
+                ["", "0", "[", "é", "\n", "\x00", " "]
+            )
         mutated = "".join(letters)
         if mutated != text:
             with pytest.raises(errors.Refused):

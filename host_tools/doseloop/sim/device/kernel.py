@@ -78,7 +78,12 @@ class Kernel:
         """The firmware's main never comes back from where it waits: only the watchdog helps."""
         while True:
             self.line.serve(self)
+            if self.held:
+                self.line.block(self)
+                continue
             self.run_to(self._next(self.now + IDLE_WAIT_US))
+            if self.hold_at is not None and self.now >= self.hold_at:
+                self.line.arrived(self)
 
     # -- waiting ------------------------------------------------------------------------------
 
