@@ -212,7 +212,9 @@ class TickWake(io.IOBase):
         """Answer MP_STREAM_POLL: readable when there is news."""
         if request != _STREAM_POLL:
             return 0
-        return 1 if self._state[t.S_LOW] or self._state[t.S_FLAGS] & ~self._known else 0
+        flags = self._state[t.S_FLAGS]
+        self._known &= flags  # a new motion has none: what it sets is news again
+        return 1 if self._state[t.S_LOW] or flags & ~self._known else 0
 
 
 def _signed(difference):

@@ -7,6 +7,7 @@ line, key and remedy. What board and syringe allow is a different question: `lim
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -174,6 +175,15 @@ def _stop_ms(file: TomlFile, text: str | None) -> int | None:
     if stop_ms == 0:
         file.fail(("on_link_loss",), "must be more than zero", code="E_NUMBER", next=remedy)
     return stop_ms
+
+
+def stop_ms_of(text: str) -> int | None:
+    """Return the `stop_ms` of an order file that was recorded; None also when it is damaged."""
+    try:
+        word, _, quantity = str(tomllib.loads(text).get("on_link_loss")).partition(":")
+        return quantities.parse(quantity, "duration") if word == "stop" else None
+    except (ValueError, UsageError):
+        return None
 
 
 def _mode(raw: object) -> object:

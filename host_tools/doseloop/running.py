@@ -17,7 +17,7 @@ from typing import Any
 from doseloop import output
 from doseloop.errors import DoseloopError, EndedShort, Interrupted, LinkError
 from doseloop.pump import Pump
-from doseloop.results import Delivered, Event, Status
+from doseloop.results import Delivered, Event, Status, Telemetry
 
 MOVING = frozenset({"infusing", "withdrawing", "bolus", "kvo"})
 IN_RUN = MOVING | {"paused", "alarm"}
@@ -25,6 +25,9 @@ _SILENCE_S = 1.0  # the pump is asked when it has said nothing for so long
 _STOP_S = 5.0  # a stop ramp is far shorter; with a held clock it would never end
 _UPDATES = 200  # telemetry frames in one run
 _LEAST_MS, _MOST_MS = 100, 3_600_000
+_DEVICE_LEAST_MS = 20  # the pump refuses to report more often
+_REPORTS_IN_SILENCE = 8  # telemetry frames in the silence that would stop a run
+_ASKS_IN_SILENCE = 4  # requests in that time, at least: one may be lost, and its repeat
 
 
 class Detached(DoseloopError):
@@ -73,9 +76,13 @@ class Outcome:
         )
 
 
-def telemetry_ms(duration_ms: int) -> int:
-    """Return how often the pump should report, in its ms, for a run of `duration_ms`."""
-    return max(_LEAST_MS, min(_MOST_MS, duration_ms // _UPDATES))
+def telemetry_ms(duration_ms: int, stop_ms: int | None = None) -> int:
+    """Return how often the pump should report, in its ms, for a run of `duration_ms`.
+
+    `stop_ms`: how long the host may be silent before the pump stops; None: for ever.
+    """
+    most = _MOST_MS if stop_ms is None else stop_ms // _REPORTS_IN_SILENCE
+    return max(min(_LEAST_MS, max(most, _DEVICE_LEAST_MS)), min(most, duration_ms // _UPDATES))
 
 
 class Signals:
@@ -107,8 +114,24 @@ class Signals:
 class Follower:
     """One run being followed on an open pump."""
 
-    def __init__(self, pump: Pump, run: str, progress: output.Progress, signals: Signals) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        run: str,
+        progress: output.Progress,
+        signals: Signals,
+        *,
+        stop_ms: int | None = None,
+        begun: bool = False,
+    ) -> None:
+        """`stop_ms`: the pump stops when it hears nothing for so long, in its own time.
+
+        `begun`: the run's start is known already; no event of an earlier run can come.
+        """
         self._pump = pump
+        self._stop_ms = stop_ms
+        self._asked_ms: int | None = None  # the pump's time of the latest request
+        self._begun = begun
         self._run = run
         self._boot = pump.identity.boot
         self._progress = progress
@@ -128,8 +151,10 @@ class Follower:
             self._heed_signals()
             try:
                 message = self._pump.message(_SILENCE_S)
-                if message is None and self._signals.came is None:
-                    self._take_status(self._pump.catch_up())
+                if self._signals.came is None and (message is None or self._is_due(message)):
+                    status = self._pump.catch_up()
+                    self._asked_ms = status.device_ms
+                    self._take_status(status)
             except LinkError as error:
                 error.next = "the pump goes on by itself; then: doseloop run --attach"
                 raise
@@ -155,7 +180,23 @@ class Follower:
             details={"run": {"schema": 1, "reason": "stop", **_counts(delivered)}},
         )
 
+    def _is_due(self, message: Event | Telemetry) -> bool:
+        """Whether the pump must hear from us, lest it takes a host that listens for dead.
+
+        Counted in the pump's time, which a simulation may speed up.
+        """
+        if self._stop_ms is None or not isinstance(message, Telemetry):
+            return False
+        if self._asked_ms is None:
+            return True
+        # The next frame comes a period later: then it must not be too late.
+        late = self._stop_ms // _ASKS_IN_SILENCE - self._stop_ms // _REPORTS_IN_SILENCE
+        return message.status.device_ms - self._asked_ms >= late
+
     def _take_event(self, event: Event) -> None:
+        self._begun = self._begun or event.run == self._run
+        if not self._begun or event.run not in (None, self._run):
+            return  # fetched for the records only: an earlier run's
         if event.name == "start" and event.run == self._run:
             self._start_ms = event.ms
         elif event.name in ("end", "stop") and event.run == self._run:

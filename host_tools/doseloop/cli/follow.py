@@ -11,6 +11,7 @@ import click
 
 from doseloop import errors, output, results
 from doseloop.cli.common import confirm, print_json, say
+from doseloop.order import stop_ms_of
 from doseloop.pump import Pump
 from doseloop.running import (
     IN_RUN,
@@ -36,6 +37,7 @@ class LoadedOrder:
     name: str | None = None
     text: str | None = None
     trace: Path | None = None
+    stop_ms: int | None = None  # how long the pump goes on without hearing from its host
 
 
 def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
@@ -65,7 +67,7 @@ def run_order(
     plan = order.plan
     signals = Signals(pump.wake)
     with signals.installed():
-        pump.watch(telemetry_ms(plan.duration_ms))
+        pump.watch(telemetry_ms(plan.duration_ms, order.stop_ms))
         run = pump.start(plan.order_crc)
         store.begin_run(
             pump.identity,
@@ -77,7 +79,7 @@ def run_order(
         )
         if started is not None:
             started()
-        return _follow(pump, run, signals)
+        return _follow(pump, run, signals, order.stop_ms)
 
 
 def attach(pump: Pump, store: Store) -> Outcome:
@@ -97,9 +99,12 @@ def attach(pump: Pump, store: Store) -> Outcome:
             )
         run = status.run
         store.begin_run(pump.identity, run.id)
+        record = store.find_run(run.id, serial)
+        stop_ms = None if record.order_text is None else stop_ms_of(record.order_text)
+        begun = any(event.name == "start" for event in store.run_events(record))
         pump.follow(known)
-        pump.watch(telemetry_ms(run.remaining_ms))
-        return _follow(pump, run.id, signals)
+        pump.watch(telemetry_ms(run.remaining_ms, stop_ms))
+        return _follow(pump, run.id, signals, stop_ms, begun)
 
 
 def _is_open(store: Store, pump: Pump) -> bool:
@@ -110,11 +115,14 @@ def _is_open(store: Store, pump: Pump) -> bool:
     return True
 
 
-def _follow(pump: Pump, run: str, signals: Signals) -> Outcome:
+def _follow(
+    pump: Pump, run: str, signals: Signals, stop_ms: int | None, begun: bool = False
+) -> Outcome:
     now = pump.status()
     with output.Progress(0 if now.run is None else now.run.ordered_steps) as progress:
         progress.update(now)
-        outcome = Follower(pump, run, progress, signals).follow()
+        follower = Follower(pump, run, progress, signals, stop_ms=stop_ms, begun=begun)
+        outcome = follower.follow()
     pump.watch(0)
     if pump.lost_events:
         say(f"{pump.lost_events} events are missing: the pump no longer had them")

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _DEFAULT_BOARD = "pico_tmc2209"
 _DEFAULT_SYRINGE = "bd-plastipak-50"
+_SILENCE_REAL_MS = 2000  # what on_link_loss's time lasts at least, in a simulation
+
+
+def _speed(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else check_speed(ctx, param, value)
 
 
 @click.command()
@@ -30,7 +35,11 @@ _DEFAULT_SYRINGE = "bd-plastipak-50"
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="write a page")
 @click.option("--sim", is_flag=True, help="on a simulated pump of its own")
 @click.option("--board", help=f"with --sim: board by name [{_DEFAULT_BOARD}]")
-@click.option("--speed", callback=check_speed, default="max", help="with --sim: N or max [max]")
+@click.option(
+    "--speed",
+    callback=_speed,
+    help="with --sim: N or max [max; slower for an order that stops without its host]",
+)
 @click.option("--fault", "faults", multiple=True, help="with --sim: NAME@SECONDS[:VALUE]")
 @click.option(
     "--trace", type=click.Path(path_type=Path, dir_okay=False), help="with --sim: log STEP edges"
@@ -47,7 +56,7 @@ def run(
     report: Path | None,
     sim: bool,
     board: str | None,
-    speed: str,
+    speed: str | None,
     faults: tuple[str, ...],
     trace: Path | None,
     port: str | None,
@@ -68,7 +77,7 @@ def run(
     need_terminal(yes or dry_run)
     if not sim:
         return _run(loaded, order, port, dry_run, yes, report, as_json)
-    own = _own_pump(loaded, board or _DEFAULT_BOARD, speed, faults, trace)
+    own = _own_pump(loaded, board or _DEFAULT_BOARD, speed or _sim_speed(loaded), faults, trace)
     return _run(loaded, order, own.port, dry_run, yes, report, as_json, own, trace)
 
 
@@ -84,6 +93,18 @@ def _check_usage(
             if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 option = "--fault" if name == "faults" else f"--{name}"
                 raise UsageError(f"{option} goes with --sim", next="add --sim")
+
+
+def _sim_speed(order: Order) -> str:
+    """Return the speed of a simulation that nobody chose; "max" wherever silence is harmless."""
+    if order.stop_ms is None:
+        return "max"
+    # The host answers in real time: what it may be silent for must not fly by meanwhile.
+    factor = min(order.stop_ms // _SILENCE_REAL_MS, 999_999)
+    least = order.stop_ms * 1000 // _SILENCE_REAL_MS
+    speed = str(factor) if factor else f"0.{max(least, 1):03d}"
+    say(f"on_link_loss is stop: simulated at speed {speed}, not max, so that the host keeps up")
+    return speed
 
 
 def _own_pump(
@@ -124,7 +145,7 @@ def _run(
             plan = pump.order(order.sealed)
             syringe = pump.status().syringe
             plan = whole_plan(plan, order, 0 if syringe is None else syringe.al_per_step)
-            loaded = follow.LoadedOrder(plan, order.name, text, trace)
+            loaded = follow.LoadedOrder(plan, order.name, text, trace, order.stop_ms)
             if not follow.prepare(pump, loaded, yes=yes, dry_run=dry_run, as_json=as_json):
                 return errors.OK
             go = None if own is None else own.go

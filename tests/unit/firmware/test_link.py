@@ -1,85 +1,15 @@
 """link, commands and controller by pairs of sent and received bytes, over a port in memory."""
 
-import json
-import re
 import zlib
 
 import pytest
-from unit.firmware.bench import CONFIG, Bench, commands, configuration, errors
+from unit.firmware.bench import CONFIG, commands, configuration
+from unit.firmware.wire_host import Host, frame, unframe
 
 from doseloop import resources
 
 states = resources.firmware_module("states")
 wire = resources.firmware_module("wire")
-
-
-def frame(kind, seq, obj, text=None):
-    """Return a frame, made here and not by the firmware."""
-    head = f"!{kind} {seq} {text or json.dumps(obj)} ".encode()
-    return head + b"%08x\n" % zlib.crc32(head)
-
-
-def unframe(line):
-    assert line.startswith(b"!") and line.endswith(b"\n")
-    head, crc = line[:-9], line[-9:-1]
-    assert b"%08x" % zlib.crc32(head) == crc
-    kind, seq, body = head[1:-1].decode("ascii").split(" ", 2)
-    return kind, int(seq), json.loads(body)
-
-
-class Host:
-    """Sends bytes and collects what comes back."""
-
-    def __init__(self, config=None):
-        self.bench = Bench(config)
-        self.seq = 0
-
-    def raw(self, data):
-        self.bench.serial.to_pump += data
-        while self.bench.serial.to_pump:
-            self.bench.link.poll()
-        self.bench.link.flush()
-        out, self.bench.serial.from_pump = bytes(self.bench.serial.from_pump), bytearray()
-        return out
-
-    def frames(self, data):
-        return [unframe(line) for line in self.raw(data).splitlines(keepends=True)]
-
-    def reply(self, data):
-        (reply,) = [found for found in self.frames(data) if found[0] == "r"]
-        return reply
-
-    def ask(self, command, args=None, **more):
-        self.seq += 1
-        request = {
-            "s": self.bench.link.session,
-            "id": f"r{self.seq}",
-            "c": command,
-            "a": args or {},
-        }
-        return self.reply(frame("q", self.seq, {**request, **more}))[2]
-
-    def error(self, *args, **more):
-        reply = self.ask(*args, **more)
-        assert "ok" not in reply
-        assert set(reply["err"]) == {"code", "message", "limit", "nearest", "next"}
-        assert reply["err"]["next"], "an error says what to do next"
-        return reply["err"]["code"]
-
-    def snapshot(self):
-        """Everything that a bad request must not change."""
-        bench, link = self.bench, self.bench.link
-        return json.dumps(
-            [
-                bench.status(),
-                link.session,
-                bench.events.last,
-                bench.left,
-                str(bench.controller.order),
-                link._watch_ms,
-                bench.table._slots,
-            ]
-        )
 
 
 @pytest.fixture
@@ -122,8 +52,9 @@ def test_a_late_frame_is_stale_and_another_session_is_over(host):
     host.seq = 20
     assert "ok" in host.ask("load", load)
     before = host.snapshot()
-    host.seq = 10
-    assert host.error("load", load) == "E_STALE"
+    for seq in (20, 19, 0):  # the last one again under a new id, and older ones
+        late = {"s": 1, "id": f"late{seq}", "c": "load", "a": load}
+        assert host.reply(frame("q", seq, late))[2]["err"]["code"] == "E_STALE"
     host.seq = 30
     for session in (0, 2, None, "1", [], 10**20):
         assert host.error("load", load, s=session) == "E_SESSION"
@@ -349,112 +280,3 @@ def test_control_c_is_data_inside_a_line_and_while_busy(host):
     host.bench.controller.state = states.INFUSING
     serial.to_pump += b"\x03"
     assert link.poll() is False
-
-
-# -- plain words ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def terminal():
-    return Host(configuration())
-
-
-WORDS = [
-    ("status", "status", {}),
-    ("infuse 2.5 mL 5 mL/h", "infuse", {"volume_al": 25 * 10**14, "rate_al_per_h": 5 * 10**15}),
-    ("infuse 5 mL/h 30 min", "infuse", {"rate_al_per_h": 5 * 10**15, "duration_ms": 1_800_000}),
-    ("withdraw 100 uL 1 h", "withdraw", {"volume_al": 10**14, "duration_ms": 3_600_000}),
-    ("rate 0.5 mL/h", "rate", {"rate_al_per_h": 5 * 10**14}),
-    ("load 50 mL", "load", {"volume_al": 5 * 10**16}),
-    ("events 12", "events", {"since": 12}),
-    ("watch 0", "watch", {"ms": 0}),
-    ("start", "start", {}),
-    ("start 0badcafe", "start", {"order_crc": "0badcafe"}),
-]
-
-
-@pytest.mark.parametrize(("line", "name", "args"), WORDS)
-def test_plain_words(line, name, args):
-    assert commands.parse_words(line) == (name, args)
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("", "E_COMMAND"),
-        ("bogus", "E_COMMAND"),
-        ("put config", "E_COMMAND"),
-        ("status now", "E_ARG"),
-        ("infuse 2.5", "E_UNIT"),
-        ("infuse 2.5 mL 5 mL", "E_ARG"),
-        ("infuse 2.5 ml 5 mL/h", "E_UNIT"),
-        ("infuse 2,5 mL 5 mL/h", "E_NUMBER"),
-        ("infuse -1 mL 5 mL/h", "E_NUMBER"),
-        ("events x", "E_ARG"),
-        ("watch 99999999999", "E_ARG"),
-    ],
-)
-def test_words_that_are_not_understood(line, code):
-    with pytest.raises(errors.Refused) as caught:
-        commands.parse_words(line)
-    assert caught.value.code == code
-    assert caught.value.next
-
-
-def test_a_person_at_a_terminal(terminal):
-    assert b"status" in terminal.raw(b"help\r\n")
-    assert b"state idle" in terminal.raw(b"status\r\n")
-    assert b"E_VOLUME" in terminal.raw(b"infuse 2.5 mL 5 mL/h\n")
-    assert b"ok" in terminal.raw(b"load 50 mL\n")
-    plan = terminal.raw(b"infuse 2.5 mL 5 mL/h\n")
-    assert b"14406 steps" in plan and b"start" in plan  # 2.5e15 // 173530803503 = 14406
-    assert b"state ready" in terminal.raw(b"status\n")
-    assert b"run=1-1" in terminal.raw(b"start\n")
-    assert terminal.bench.controller.state == "infusing"
-    assert b"witnessed_steps=0" in terminal.raw(b"stop\n")
-    assert b"E_LINE" in terminal.raw("infuse 5 µL 5 mL/h\n".encode())
-    assert b"E_LINE" in terminal.raw(b"x" * 3000 + b"\n")
-    assert terminal.raw(b"\n\r\n   \n") == b""
-
-
-# -- states -----------------------------------------------------------------------------------
-
-
-def test_the_table_of_states_is_closed_and_every_state_can_be_reached():
-    for _, _, after in states.TABLE.values():
-        assert set(after) <= set(states.TABLE)
-    known = {states.SELFTEST, states.INTERRUPTED}  # where a boot may begin
-    while True:
-        more = known | {then for state in known for then in states.TABLE[state][2]}
-        if more == known:
-            break
-        known = more
-    assert set(states.TABLE) - known <= {states.BOLUS}  # not in this release
-    names = (
-        "selftest idle ready infusing withdrawing bolus kvo paused alarm interrupted maintenance"
-    )
-    assert set(states.TABLE) == {*names.split(), "fault"}
-
-
-def test_what_moves_may_always_stop_and_alarm():
-    for state in states.TABLE:
-        if states.moving(state):
-            assert states.may_follow(state, states.ALARM)
-            assert states.may_follow(state, states.IDLE)
-
-
-def test_a_change_that_the_table_does_not_hold_is_a_fault(host):
-    controller = host.bench.controller
-    assert not states.may_follow(states.IDLE, states.INFUSING)
-    with pytest.raises(RuntimeError):
-        controller._go(states.INFUSING)
-    assert controller.state == states.IDLE
-
-
-def test_every_error_code_used_has_a_next_step():
-    used = set()
-    for file in (resources.firmware_root() / "pump").rglob("*.py"):
-        raised = r'(?:Refused|WireError|QuantityError)\(\s*"(E_[A-Z_]+)"'
-        used |= set(re.findall(raised, file.read_text(encoding="utf-8")))
-    assert len(used) > 12
-    assert used <= set(errors.NEXT)

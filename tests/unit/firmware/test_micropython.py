@@ -1,4 +1,4 @@
-"""tests/micropython/run.py on both Pythons: the same vectors, and the tick with the heap locked."""
+"""tests/micropython/run.py on both Pythons: shared vectors, and the tick with the heap locked."""
 
 import os
 import shutil

@@ -1,6 +1,7 @@
 """planner.stretch_segments against an oracle of fractions; and its numbers against 32 bits."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -175,7 +176,7 @@ def test_ramp_starts_near_the_pull_in_rate_and_rises_gently(pull_in, accel, hz):
     ramp = planner.Ramp(pull_in, accel)
     speeds = [Fraction(n * 10**6, ticks) for n, ticks in ramp.up(ramp.steps(hz))]
     assert speeds[0] <= pull_in * Fraction(6, 5)
-    assert all(b - a <= pull_in / 2 for a, b in zip(speeds, speeds[1:], strict=False))
+    assert all(b - a <= pull_in / 2 for a, b in pairwise(speeds))
 
 
 @given(ramps, st.integers(1, 10**6))

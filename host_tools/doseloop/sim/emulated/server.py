@@ -48,57 +48,63 @@ class Server:
         link: Path | None,
         linger_s: float | None = None,
     ) -> None:
-        image = images.find(uf2)
+        self._image = images.find(uf2)
+        self._config, self._default = config, default
         self._kept = None if state is None else Kept(state)
-        self.placed = place(image, self._kept.read() if self._kept else None, config, default)
-        if self._kept is not None:
-            self._kept.begin(self.placed)
+        self._trace = trace
         self._linger_s = linger_s
         self._stopping = False
         self._attached = False
         self._said = bytearray()  # before the pump was ready, for the error
+        self._chip: Chip | None = None
+        self._bench: Bench | None = None
         self.port = Port(link)
-        board = self.placed.board
         self._registration = registry.Registration(
             registry.Entry(
                 pid=os.getpid(),
                 port=self.port.path,
                 link=None if link is None else str(link.absolute()),
                 control=None,
-                board=f"{board['name']} (emulated RP2040)",
+                board="board (emulated RP2040)",
                 syringe=None,
                 speed="at most 1",
             )
         )
-        self._chip = Chip(image, self._say, self.placed.file_system)
-        self._bench = Bench(self._chip, board, trace)
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Ask `serve` to return. Fits as a signal handler."""
         self._stopping = True
 
     def boot(self) -> int | None:
-        """Run until the pump answers; return the device time in ms, None when told to stop.
+        """Place firmware and configuration, power on, run until the pump answers.
 
-        Raise DoseloopError when the firmware ends up at the prompt instead.
+        Return the device time that took in ms, None when told to stop meanwhile. Raises what a
+        deploy raises, and DoseloopError when the firmware ends up at the prompt instead.
         """
+        kept = self._kept
+        placed = place(self._image, kept.read() if kept else None, self._config, self._default)
+        if kept is not None:
+            kept.begin(placed)
+        chip = self._chip = Chip(self._image, self._say, placed.file_system)
+        self._bench = Bench(chip, placed.board, self._trace)
         while _STARTED not in self._said and not self._stopping:
-            if _PROMPT in self._said or self._chip.ns > _READY_NS:
+            if _PROMPT in self._said or chip.ns > _READY_NS:
                 said = self._said.decode("utf-8", "replace").strip()
                 raise DoseloopError(
                     f"the emulated board does not start the pump; it says: {said[-300:]}",
                     code="E_EMULATOR",
                 )
-            self._chip.run(_SLICE_NS)
-        return None if self._stopping else self._chip.ns // 10**6
+            chip.run(_SLICE_NS)
+        return None if self._stopping else chip.ns // 10**6
 
     def serve(self) -> None:
-        """Run until `stop`."""
+        """Run until `stop`. The board has booted."""
+        assert self._chip is not None and self._bench is not None
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         old = signal.set_wakeup_fd(wake_write)
         try:
-            self._loop(wake_read)
+            self._loop(self._chip, self._bench, wake_read)
         finally:
             signal.set_wakeup_fd(old)
             os.close(wake_read)
@@ -106,50 +112,52 @@ class Server:
 
     def close(self) -> None:
         """Keep the flash, write the trace out, remove link and registry entry."""
-        self._save()
-        self._bench.close()
+        if self._chip is not None:
+            self._save(self._chip)
+        if self._bench is not None:
+            self._bench.close()
         self._registration.close()
         self.port.close()
 
     # -- running ------------------------------------------------------------------------------
 
-    def _loop(self, wake: int) -> None:
+    def _loop(self, chip: Chip, bench: Bench, wake: int) -> None:
         now = saved = alone = time.monotonic()
         while not self._stopping:
             before, now = now, time.monotonic()
             # No more than has really passed, and nothing is caught up on later.
             allowed_ns = min(int((now - before) * 10**9), _SLICE_NS)
-            start_ns = self._chip.ns
+            start_ns = chip.ns
             if allowed_ns:
-                self._chip.run(allowed_ns)
-            self._exchange()
-            if self._chip.ns - start_ns >= allowed_ns:  # it keeps up: it may rest
-                self._rest(wake)
+                chip.run(allowed_ns)
+            self._exchange(chip)
+            if chip.ns - start_ns >= allowed_ns:  # it keeps up: it may rest
+                self._rest(chip, wake)
             if now - saved > _SAVE_S:
                 saved = now
-                self._save()
-                self._bench.flush()
+                self._save(chip)
+                bench.flush()
             if self._attached:
                 alone = now
             elif self._linger_s is not None and now - alone > self._linger_s:
                 self._stopping = True
 
-    def _rest(self, wake: int) -> None:
+    def _rest(self, chip: Chip, wake: int) -> None:
         poll = select.poll()
         poll.register(wake, select.POLLIN)
-        if self._attached and self._chip.room:
+        if self._attached and chip.room:
             poll.register(self.port.fileno(), select.POLLIN)
         poll.poll(_IDLE_S * 1000)
 
-    def _exchange(self) -> None:
+    def _exchange(self, chip: Chip) -> None:
         attached = self.port.attached()
         if self._attached and not attached:
             self.port.forget_unread()
         self._attached = attached
-        if self._chip.room:
+        if chip.room:
             data = self.port.read()
             if data:
-                self._chip.send(data)
+                chip.send(data)
         self.port.flush()
 
     def _say(self, data: bytes) -> None:
@@ -157,7 +165,7 @@ class Server:
             self._said += data
         self.port.write(data)
 
-    def _save(self) -> None:
+    def _save(self, chip: Chip) -> None:
         # Between two batches the flash is what it would be after a power cut there.
         if self._kept is not None:
-            self._kept.save(self._chip.file_system())
+            self._kept.save(chip.file_system())
