@@ -37,10 +37,11 @@ class DoseLoop:
         self.flags = 0  # what the tick had found when the latest motion ended
         self.active = False
 
-    def begin(self, segments, max_hz, stop_ramp, ends, bias=0):
+    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias=0):
         """Arm a motion and let it go. Return the tick at which it began.
 
-        segments: iterator of planner tuples; max_hz: its fastest rate, for block and guard sizes;
+        segments: iterator of planner tuples, ``steps`` in all; max_hz: its fastest rate, for
+        block and guard sizes;
         stop_ramp: segments from max_hz down to the pull-in rate, slowest last, may be empty;
         ends: (mask, bits to invert) of the GPIO inputs that stop it; bias: commanded less
         witnessed steps so far, so that drift adds up over a run.
@@ -59,6 +60,7 @@ class DoseLoop:
         s[t.S_LEASE] = _LEASE_TICKS
         s[t.S_END_MASK], s[t.S_END_INV] = ends
         s[t.S_BIAS] = bias & t.COUNT_MASK
+        s[t.S_TOTAL] = steps & t.COUNT_MASK
         for i in range(len(stop_ramp)):
             self._put(i, stop_ramp[i])
         s[t.S_STOP_SEGS] = len(stop_ramp)
@@ -141,10 +143,6 @@ class DoseLoop:
         self._segments = None
         self.active = False
         return at
-
-    def block_words(self):
-        """Return the most words, hence steps, of one block of this motion."""
-        return self.state[t.S_BUDGET]
 
     def flying(self):
         """Return 1 when the last step pulled may not be made yet, else 0."""

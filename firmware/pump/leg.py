@@ -63,7 +63,7 @@ class Leg:
             if self.cut:
                 break
         self.steps = sum(stretch.steps for stretch in self.stretches)
-        fast = self.fast_steps = ramp.steps(self.max_hz)
+        fast = ramp.steps(self.max_hz)
         self.stop_ramp = planner.ramp_segments(_reverse(ramp.up(fast))) if fast else []
 
     def segments(self):

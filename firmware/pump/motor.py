@@ -104,7 +104,12 @@ class Motor:
         self._booked = (0, 0)
         bias = 0 if self._taking_up else self._run.commanded - self._run.witnessed
         self._started = self._dose.begin(
-            leg.segments(), leg.max_hz, leg.stop_ramp, self._pins.end_mask(leg.way), bias
+            leg.segments(),
+            leg.steps,
+            leg.max_hz,
+            leg.stop_ramp,
+            self._pins.end_mask(leg.way),
+            bias,
         )
         self._announce()
 
@@ -137,13 +142,11 @@ class Motor:
     def stop(self):
         """End the motion. Return None when the declared ramp has begun and poll() will report the
         end; else "stopped", or the alarm that had stopped it already."""
+        self._dose.service()
         if self._leg.stop_ramp and self._current()[0].fast:
             if not self._stopping:
                 self._stopping = True
-                # Close to its end the leg's own ramp stops it, at the very step that was ordered.
-                near = self._leg.fast_steps + self._dose.block_words() * 2
-                if self._leg.steps - self._dose.made > near:
-                    self._dose.request_stop()
+                self._dose.request_stop()
                 self._events.add("ramp", run=self._run.id, why="stop")
             return None
         self._finish()

@@ -74,7 +74,8 @@ S_FLYING = const(27)  # 1: the word pulled last has a step, which may not be mad
 S_MORE = const(28)  # 1: main has more segments than fit the ring (main)
 S_LOW = const(29)  # 1: few segments are left and main has more; main clears it (main)
 S_BIAS = const(30)  # commanded less witnessed steps of the run so far, mod 2**30
-STATE_WORDS = const(31)
+S_TOTAL = const(31)  # steps of the whole motion, mod 2**30: a stop ramp never passes them
+STATE_WORDS = const(32)
 
 DO_NOTHING = const(0)
 DO_FILL = const(1)
@@ -229,6 +230,16 @@ def rewind(s: ptr32, ring: ptr16, ctrl: ptr32, ends: ptr16, segs: ptr32, cread: 
     at = 0
     end = s[S_STOP_SEGS]
     while at < end and segs[at * SEG_WORDS + 2] < interval:
+        at += 1
+    # Close to the end, leave out the ramp's fastest part rather than pass the ordered steps.
+    room = (s[S_TOTAL] - fed) & COUNT_MASK
+    ramp = 0
+    k = at
+    while k < end:
+        ramp += segs[k * SEG_WORDS]
+        k += 1
+    while at < end and ramp > room:
+        ramp -= segs[at * SEG_WORDS]
         at += 1
     s[S_SEGR] = at
     s[S_SEGW] = end

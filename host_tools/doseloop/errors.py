@@ -96,7 +96,10 @@ class PortBusy(NoPump):
     """Another program holds the port."""
 
     default_code = "E_PORT_BUSY"
-    default_next = "end the other program, then try again"
+    default_next = (
+        "end the other program, then try again; a doseloop that follows a run detaches on "
+        "kill -TERM and stops the pump on Ctrl-C"
+    )
 
 
 class LinkError(DoseloopError):

@@ -7,10 +7,11 @@ larger than the fill is allowed: the pump stops at empty and asks for a new syri
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from doseloop import quantities
-from doseloop.errors import Refused
+from doseloop.errors import FileError, Refused
 from doseloop.order import Order, Step
 
 HOUR_MS = 3_600_000
@@ -38,6 +39,27 @@ def total_volume(order: Order) -> Fraction:
     """Return the volume infused by all steps in aL, exact; withdrawn volume not counted off."""
     steps = [step for step in order.steps if step.mode == "infuse"]
     return sum((step_volume(step) for step in steps), Fraction(0))
+
+
+def syringe_changes(order: Order, capacity_al: int) -> int:
+    """Return how many more full syringes the order needs, as the pump's plan counts them."""
+    if order.fill_al is None:
+        return 0
+    return max(0, -(-(total_volume(order) - order.fill_al) // capacity_al))
+
+
+def check_fill(order: Order, capacity_al: int, model: str, path: Path) -> None:
+    """Raise `FileError` when the file fills its own syringe beyond what it holds."""
+    if order.fill_al is not None and order.fill_al > capacity_al:
+        capacity = quantities.show(capacity_al, "volume")
+        fill = quantities.show(order.fill_al, "volume")
+        raise FileError(
+            f"{path}: syringe, fill: {fill} is more than a {model} holds",
+            code="E_VOLUME",
+            limit=capacity,
+            nearest=capacity,
+            next="lower the fill or take a larger syringe",
+        )
 
 
 def check_order(order: Order, config: dict[str, Any]) -> None:

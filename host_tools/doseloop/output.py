@@ -1,6 +1,6 @@
 """What people see: plans, progress, status, summaries. The only module that knows rich.
 
-Text built here is for reading: volumes are floored to what is shown, steps are the truth. Results
+Text built here is for reading: volumes are rounded to 1 µL, steps are the truth. Results
 go to stdout, talk to stderr; nothing here talks to a pump.
 """
 
@@ -17,16 +17,20 @@ from doseloop.results import Event, Plan, Status, Stretch
 if TYPE_CHECKING:
     from rich.console import Console
 
-_NL_PER_ML = 10**6
+_NL_PER_UL = 1000
 _AL_PER_NL = 10**9
-_AL_PER_UL = 10**12
 _HOUR_MS = 3_600_000
+_RUNNING = frozenset("infusing withdrawing bolus kvo paused alarm".split())
 _PLAIN_EVERY = 10  # per cent, where there is no terminal to draw a bar on
 
 
 def ml(nl: int) -> str:
-    """Return nanolitres as "12.345 mL", floored."""
-    return f"{nl // _NL_PER_ML}.{nl % _NL_PER_ML // 1000:03d} mL"
+    """Return nanolitres as "12.345 mL", to the nearest µL, half up.
+
+    Whole steps hold a little less than what was ordered: floored, 40 mL would read 39.999 mL.
+    """
+    ul = (nl + _NL_PER_UL // 2) // _NL_PER_UL
+    return f"{ul // 1000}.{ul % 1000:03d} mL"
 
 
 def ordered_ml(part: Stretch, al_per_step: int) -> str:
@@ -39,7 +43,7 @@ def ordered_ml(part: Stretch, al_per_step: int) -> str:
     al = part.rate_al_per_h * part.duration_ms // _HOUR_MS
     if abs(al - steps_al) > al_per_step:
         al = steps_al
-    return ml((al + _AL_PER_UL // 2) // _AL_PER_NL)
+    return ml(al // _AL_PER_NL)
 
 
 def clock(ms: int) -> str:
@@ -83,8 +87,8 @@ def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
         cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append("  " + "  ".join(cells).rstrip())
     lines.append(
-        f"  in all {plan.ordered_steps:,} whole steps, "
-        f"{ml(plan.ordered_steps * al_per_step // _AL_PER_NL)}, in {clock(plan.duration_ms)}"
+        f"  in all {plan.ordered_steps:,} whole steps, {_volumes(plan, al_per_step)}, "
+        f"in {clock(plan.duration_ms)}"
     )
     if plan.syringe:
         fill = f", filled with {quantities.show(plan.fill_al, 'volume')}" if plan.fill_al else ""
@@ -92,6 +96,18 @@ def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
     if plan.syringe_changes:
         lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
     return "\n".join(lines)
+
+
+def _volumes(plan: Plan, al_per_step: int) -> str:
+    """Return the volume of a plan; what is withdrawn is never added to what is infused."""
+
+    def volume(steps: int) -> str:
+        return ml(steps * al_per_step // _AL_PER_NL)
+
+    back = sum(part.steps for part in plan.stretches if part.mode == "withdraw")
+    if not back:
+        return volume(plan.ordered_steps)
+    return f"{volume(plan.ordered_steps - back)} infused, {volume(back)} withdrawn"
 
 
 def status_text(status: Status) -> str:
@@ -104,7 +120,15 @@ def status_text(status: Status) -> str:
     for alarm in status.alarms:
         rows.append(("alarm", f"{alarm.code} ({alarm.priority}), {alarm.since_ms} ms after boot"))
     run = status.run
-    if run is not None:
+    if run is not None and status.state not in _RUNNING:
+        rows.append(
+            (
+                "last run",
+                f"{run.id}: {ml(run.delivered_nl)} delivered, "
+                f"{run.witnessed_steps:,} of {run.ordered_steps:,} steps witnessed",
+            )
+        )
+    elif run is not None:
         rows += [
             ("run", f"{run.id}, step {run.step}"),
             ("delivered", f"{ml(run.delivered_nl)}, {ml(run.remaining_nl)} to go"),
@@ -132,7 +156,11 @@ def describe(event: Event) -> str:
     data: dict[str, Any] = event.data
     match event.name:
         case "stretch":
-            return f"{data['steps']:,} steps at {rate(int(data['rate']))} from tick {data['t0']:,}"
+            way = ", withdrawing," if data.get("dir", 1) < 0 else ""
+            return (
+                f"{data['steps']:,} steps{way} at {rate(int(data['rate']))} "
+                f"from tick {data['t0']:,}"
+            )
         case "start":
             return f"{data.get('ordered_steps', 0):,} steps ordered"
         case "pause" if "ms_long" in data:
@@ -204,7 +232,7 @@ class Progress:
         ordered = ml(self._steps * al_per_step // _AL_PER_NL)
         fields = {
             "state": status.state,
-            "volume": f"{moved[:-3]} / {ordered}",
+            "volume": f"{moved[:-3]} / {ordered}" + (" moved" if run.withdrawn_nl else ""),
             "rate": rate(status.rate_al_per_h) if status.rate_al_per_h else "–",
             "left": clock(run.remaining_ms),
             "plunger": _plunger(status),

@@ -88,7 +88,8 @@ class Pump:
         self.close()
 
     def close(self) -> None:
-        """Release the port. The pump goes on with what it was told."""
+        """End the session and release the port. The pump goes on with what it was told."""
+        self._session.bye()
         self._session.close()
 
     @property

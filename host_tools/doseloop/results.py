@@ -13,6 +13,7 @@ import msgspec
 from doseloop.errors import LinkError
 
 _T = TypeVar("_T")
+_AL_PER_NL = 10**9
 
 
 class PumpId(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class RunState(msgspec.Struct, frozen=True):
     delivered_nl: int
     remaining_nl: int
     remaining_ms: int
+    withdrawn_nl: int = 0
 
 
 class SyringeState(msgspec.Struct, frozen=True):
@@ -162,6 +164,17 @@ class Telemetry(msgspec.Struct, frozen=True):
     """One status that the pump sent by itself; some may be lost on the way."""
 
     status: Status
+
+
+def withdrawn_nl(witnessed_steps: int, delivered_nl: int, al_per_step: int) -> int:
+    """Return the volume of those of `witnessed_steps` that did not infuse, in nL, floored.
+
+    Exact: a step holds more than 1 nL, so the floored volume tells how many steps it was.
+    """
+    if al_per_step <= 0:
+        return 0
+    infused = -(-delivered_nl * _AL_PER_NL // al_per_step)
+    return max(0, witnessed_steps - infused) * al_per_step // _AL_PER_NL
 
 
 _EVENT_KEYS = frozenset({"n", "boot", "ms", "e", "run"})

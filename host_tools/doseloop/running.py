@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
 
-from doseloop import output
+from doseloop import output, results
 from doseloop.errors import DoseloopError, EndedShort, Interrupted, LinkError
 from doseloop.pump import Pump
 from doseloop.results import Delivered, Event, Status, Telemetry
@@ -50,7 +50,8 @@ class Outcome:
     ordered_steps: int
     commanded_steps: int
     witnessed_steps: int
-    delivered_nl: int
+    delivered_nl: int  # infused; nothing withdrawn is taken off it
+    withdrawn_nl: int
     device_ms: int | None  # from its start event to its end, in the pump's time
     wall_ms: int
     alarm: str | None = None
@@ -81,8 +82,10 @@ def telemetry_ms(duration_ms: int, stop_ms: int | None = None) -> int:
 
     `stop_ms`: how long the host may be silent before the pump stops; None: for ever.
     """
-    most = _MOST_MS if stop_ms is None else stop_ms // _REPORTS_IN_SILENCE
-    return max(min(_LEAST_MS, max(most, _DEVICE_LEAST_MS)), min(most, duration_ms // _UPDATES))
+    most = _MOST_MS
+    if stop_ms is not None:
+        most = max(_DEVICE_LEAST_MS, stop_ms // _REPORTS_IN_SILENCE)
+    return min(most, max(_LEAST_MS, duration_ms // _UPDATES))
 
 
 class Signals:
@@ -130,6 +133,9 @@ class Follower:
         """
         self._pump = pump
         self._stop_ms = stop_ms
+        self._silence_s = _SILENCE_S
+        if stop_ms is not None:
+            self._silence_s = min(_SILENCE_S, stop_ms / 1000 / _ASKS_IN_SILENCE)
         self._asked_ms: int | None = None  # the pump's time of the latest request
         self._begun = begun
         self._run = run
@@ -150,7 +156,7 @@ class Follower:
         while self._end is None:
             self._heed_signals()
             try:
-                message = self._pump.message(_SILENCE_S)
+                message = self._pump.message(self._silence_s)
                 if self._signals.came is None and (message is None or self._is_due(message)):
                     status = self._pump.catch_up()
                     self._asked_ms = status.device_ms
@@ -255,10 +261,18 @@ class Follower:
         else:
             device_ms = None
         alarm = None if self._alarm is None else self._alarm.data
+        numbers = {name: int(counts.get(name, 0)) for name in _COUNTS}
+        syringe = None if self._status is None else self._status.syringe
+        withdrawn_nl = results.withdrawn_nl(
+            numbers["witnessed_steps"],
+            numbers["delivered_nl"],
+            0 if syringe is None else syringe.al_per_step,
+        )
         return Outcome(
             run=self._run,
             reason=reason,
-            **{name: int(counts.get(name, 0)) for name in _COUNTS},
+            **numbers,
+            withdrawn_nl=withdrawn_nl,
             device_ms=device_ms,
             wall_ms=round((time.monotonic() - self._began) * 1000),
             alarm=None if alarm is None else str(alarm.get("code")),

@@ -96,6 +96,22 @@ class Session:
         """Make a `message` that waits return None. Safe in a signal handler."""
         self._messages.put(None)  # SimpleQueue.put is reentrant
 
+    def bye(self) -> None:
+        """Tell the pump that this session is over; no answer is waited for, nothing raised."""
+        # Not while a request is under way: then the line is in doubt anyway.
+        if self._session is None or self._failure or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._seq += 1
+            ident = f"{self._token}-{self._seq}"
+            self.transport.write(
+                wire.encode("q", self._seq, {"s": self._session, "id": ident, "c": "bye", "a": {}})
+            )
+        except LinkError:
+            pass  # the port is gone, or takes nothing: the pump goes on all the same
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """Release the port and end the reader thread."""
         self._closing = True

@@ -112,7 +112,7 @@ def _run(case):
     segments = planner.stretch_segments(case["num"], case["den"], 0, 1, case["steps"], 0)
     pieces = planner.Ramp(1000, 20000).up(case["ramp_steps"]) if case["ramp_steps"] else []
     stop_ramp = planner.ramp_segments([pieces[-1 - i] for i in range(len(pieces))])
-    parts.loop.begin(segments, case["hz"], stop_ramp, (0, 0))
+    parts.loop.begin(segments, case["steps"], case["hz"], stop_ramp, (0, 0))
     while it.now < kill:
         it.run_to(min(it.now + SECOND, kill))
         flags = parts.loop.service()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from doseloop import quantities
 from doseloop.transport import SerialTransport
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -43,6 +44,8 @@ BAD_REQUESTS = [
     (("withdraw", "60 mL", "5 mL/h"), 5, "E_VOLUME"),
     (("infuse", "1 mL", "20000 mL/h"), 5, "E_RATE_HIGH"),
     (("infuse", "1 mL", "100 nL/h"), 5, "E_RATE_LOW"),
+    (("infuse", "1 mL", "1 nL/d"), 5, "E_RATE_LOW"),
+    (("infuse", "1 mL", "5.0000000000000001 mL/h"), 2, "E_NUMBER"),
     (("rate", "5"), 2, "E_UNIT"),
     (("rate", "5 mL/h"), 5, "E_STATE"),
     (("resume",), 5, "E_STATE"),
@@ -68,6 +71,20 @@ def test_a_rate_too_high_names_the_nearest_that_works(loaded, cli):
     assert done.json["error"]["limit"] == nearest
     fits = cli("infuse", "1 mL", nearest, "--dry-run", "--port", loaded.port)
     assert fits.code == 0, fits.err
+
+
+def test_a_rate_too_fine_to_write_names_the_least_of_the_pump(pump, cli):
+    done = cli("infuse", "1 mL", "1 nL/d", "--yes", "--port", pump.port, "--json")
+    config = cli("info", "--port", pump.port, "--json").json["config"]
+    least = quantities.show(config["limits"]["rate_min_al_per_h"], "rate")
+    assert done.json["error"]["limit"] == done.json["error"]["nearest"] == least
+
+
+def test_an_order_for_another_syringe_is_refused(pump, cli, order):
+    path = order('mode = "infuse"\nvolume = "1 mL"\nrate = "6 mL/h"', syringe="bd-plastipak-20")
+    path.write_text(path.read_text().replace("40 mL", "10 mL"))
+    done = cli("run", path, "--yes", "--port", pump.port, "--json")
+    assert (done.code, done.json["error"]["code"]) == (5, "E_SYRINGE")
 
 
 def test_an_unknown_key_of_an_order_is_refused_before_the_pump_is_asked(pump, cli, tmp_path):

@@ -10,6 +10,8 @@ import sqlite3
 import pytest
 from patience import wait_for
 
+from doseloop import Pump
+
 STEP = 'mode = "infuse"\nvolume = "5 mL"\nrate = "50 mL/h"'  # 6 min
 
 
@@ -72,6 +74,31 @@ def test_attach_after_the_end_completes_the_record(running, cli, home):
     assert recorded(home)[-1] == "end"
     # A second time there is nothing left to take up.
     assert cli("run", "--attach", "--port", pump.port).code == 5
+
+
+def test_attach_tells_only_of_the_run_that_it_follows(sim, cli, start_cli, order, home):
+    pump = sim(held=False)
+    short = 'mode = "infuse"\nvolume = "3 mL"\nrate = "300 mL/h"'
+    first = cli("run", order(short, fill="2 mL"), "--yes", "--port", pump.port)
+    assert (first.code, "ALARM A_EMPTY" in first.err) == (6, True)
+    cli("stop", "--port", pump.port)
+    cli("load", "40 mL", "--port", pump.port)
+    pump.ask("hold")
+    (home / "records.sqlite3").unlink()  # a second computer: it has to fetch all of it
+    with Pump.open(pump.port) as device:
+        device.infuse(volume_al=10**15, rate_al_per_h=60 * 10**15)
+        device.start()
+        pump.ask("advance 10")
+        device.pause()
+        pump.ask("advance 10")
+        device.resume()
+    pump.ask("go")
+    done = cli("run", "--attach", "--port", pump.port)
+    assert done.code == 0, done.err
+    assert "pause" in done.err
+    assert "A_EMPTY" not in done.err
+    events = [json.loads(line) for line in cli("logs", "--json").out.splitlines()]
+    assert "A_EMPTY" in [event["data"].get("code") for event in events]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])

@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from patience import wait_for
 
 from doseloop import Pump
@@ -81,6 +82,31 @@ def test_the_main_job(cli, tmp_path):
     assert again.split("Written by")[0] == page.split("Written by")[0]
 
 
+# At the speed that `run --sim` picks for it, this one would take long.
+SPEED = {"fill_and_hold": ["--speed", "60"]}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_example_runs_to_its_end(path, cli):
+    done = cli("run", path, "--sim", "--yes", "--json", *SPEED.get(path.stem, []))
+    assert done.code == 0, done.err
+    run = done.json
+    assert run["reason"] == "done"
+    assert run["ordered_steps"] == run["commanded_steps"] == run["witnessed_steps"] > 0
+
+
+def test_a_speed_is_chosen_at_which_the_host_is_heard(cli, order):
+    path = order('mode = "withdraw"\nvolume = "0.5 mL"\nrate = "180 mL/h"')
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("[syringe]", 'on_link_loss = "stop:10 s"\n[syringe]'))
+    done = cli("run", path, "--sim", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert "simulated at speed 5" in done.err
+    # Nothing of it was infused.
+    assert done.json["delivered_nl"] == 0
+    assert done.json["withdrawn_nl"] > 499_000
+
+
 def test_ups_downs_ramps_pauses_and_reversals_are_exact(cli, order):
     path = order(
         'mode = "infuse"\nrate = "3000 mL/h"\nvolume = "10 mL"',
@@ -128,6 +154,8 @@ def test_an_order_larger_than_the_syringe_goes_on_with_the_exact_remainder(cli, 
     short = cli("run", path, "--yes", "--json", "--port", pump.port)
     assert (short.code, short.json["error"]["code"]) == (6, "A_EMPTY")
     first = short.json["run"]["witnessed_steps"]
+    still = cli("clear", "--port", pump.port)
+    assert (still.code, "A_EMPTY" in still.err, "load" in still.err) == (5, True, True)
     assert cli("load", "5 mL", "--port", pump.port).code == 0
     assert cli("status", "--json", "--port", pump.port).json["state"] == "paused"
     assert cli("resume", "--yes", "--port", pump.port).code == 0

@@ -84,7 +84,7 @@ steps = rate * 24 * days // al
 num, den = arith.period(al, rate)
 pins.enable(True)
 
-dose.begin(planner.stretch_segments(num, den, 0, 1, steps, 0), 1, (), pins.end_mask(1))
+dose.begin(planner.stretch_segments(num, den, 0, 1, steps, 0), steps, 1, (), pins.end_mask(1))
 while not dose.finished():
     if dose.service() & ~64:
         break

@@ -12,7 +12,7 @@ import click
 from doseloop import errors, quantities
 from doseloop.boards import find_board, load_board
 from doseloop.config import Compiled, compile_config
-from doseloop.limits import check_order, total_volume
+from doseloop.limits import check_fill, check_order, syringe_changes, total_volume
 from doseloop.order import load_order, order_json_schema
 from doseloop.syringes import find_syringe, load_syringes
 
@@ -70,8 +70,11 @@ def _check(path: Path, board: str | None, syringe: str | None) -> str:
         return f"board, {load_board(path).title}"
     order = load_order(path)
     model = order.syringe or syringe
-    if order.syringe is not None:
-        find_syringe(order.syringe)
+    changes = 0
+    if model is not None:
+        capacity_al = find_syringe(model).capacity_al
+        check_fill(order, capacity_al, model, path)
+        changes = syringe_changes(order, capacity_al)
     said = f"order, {len(order.steps)} steps, infuses " + quantities.show(
         int(total_volume(order)), "volume"
     )
@@ -80,6 +83,8 @@ def _check(path: Path, board: str | None, syringe: str | None) -> str:
             raise errors.UsageError(f"{path}: names no syringe", next="add --syringe MODEL")
         check_order(order, _compiled(board, model).data)
         said += f", fits {board} with {model}"
+    if changes:
+        said += f"; {changes} syringe change(s): it stops at empty and waits"
     return said
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from doseloop import quantities
-from doseloop.errors import UsageError
+from doseloop.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from doseloop.pump import Pump
@@ -130,6 +130,34 @@ def _kind(number: str, unit: str) -> str:
         code="E_UNIT",
         next="write a number, one space and a unit: 2.5 mL, 5 mL/h, 30 min",
     )
+
+
+@contextmanager
+def refined(port: str | None) -> Generator[None]:
+    """Turn a rate too fine for the grammar into the pump's own refusal, where that is lower.
+
+    1 nL/d is no whole number of aL/h; but the nearest that is would be refused as well.
+    """
+    try:
+        yield
+    except UsageError as error:
+        if error.code != "E_NUMBER" or error.nearest is None or "/" not in error.nearest:
+            raise
+        from doseloop.information import read_config
+
+        with open_pump(port) as pump:
+            config = read_config(pump)
+        least = 0 if config is None else int(config["limits"]["rate_min_al_per_h"])
+        if quantities.parse(error.nearest, "rate") >= least:
+            raise
+        limit = quantities.show(least, "rate")
+        raise Refused(
+            "the rate is below what board and syringe allow",
+            code="E_RATE_LOW",
+            limit=limit,
+            nearest=limit,
+            next="raise the rate, or use a smaller syringe",
+        ) from None
 
 
 def base_units(values: dict[str, int]) -> dict[str, int]:

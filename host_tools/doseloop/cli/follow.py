@@ -152,6 +152,8 @@ def summary(outcome: Outcome, edges: EdgeErrors | None = None) -> str:
         ("witnessed", f"{outcome.witnessed_steps:,} steps"),
         ("delivered", output.ml(outcome.delivered_nl)),
     ]
+    if outcome.withdrawn_nl:
+        rows.append(("withdrawn", output.ml(outcome.withdrawn_nl)))
     if outcome.device_ms is not None:
         rows.append(("device time", output.clock(outcome.device_ms)))
     rows.append(("wall time", f"{outcome.wall_ms / 1000:.1f} s"))

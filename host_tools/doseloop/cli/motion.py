@@ -15,6 +15,7 @@ from doseloop.cli.common import (
     port_option,
     print_json,
     quantity_words,
+    refined,
     say,
 )
 
@@ -42,7 +43,8 @@ def _direct(mode: str) -> click.Command:
         from doseloop.cli.follow import LoadedOrder, finish, prepare, run_order
 
         given = {"volume": volume, "rate": rate, "duration": duration}
-        values = base_units(quantity_words(quantity, given))
+        with refined(port):
+            values = base_units(quantity_words(quantity, given))
         need_terminal(yes or dry_run)
         with open_recorded(port) as (pump, store):
             plan = getattr(pump, mode)(**values)
@@ -112,7 +114,8 @@ def stop(port: str | None, as_json: bool) -> None:
 def rate(value: tuple[str, ...], yes: bool, port: str | None, as_json: bool) -> None:
     """Change the rate of the run in progress: doseloop rate 10 mL/h."""
     text = " ".join(value)
-    rate_al_per_h = quantities.parse(text, "rate")
+    with refined(port):
+        rate_al_per_h = quantities.parse(text, "rate")
     need_terminal(yes)
     with open_pump(port) as pump:
         old = quantities.show(pump.status().rate_al_per_h, "rate")
@@ -145,17 +148,25 @@ def load(value: tuple[str, ...], port: str | None, as_json: bool) -> None:
 @port_option
 @json_option
 def clear(port: str | None, as_json: bool) -> None:
-    """Clear the alarms whose cause is gone."""
-    from doseloop import results
+    """Clear the alarms whose cause is gone; exit code 5 when one is still in force."""
+    from doseloop import resources, results
 
     with open_pump(port) as pump:
         pump.clear()
         now = pump.status()
+    if now.alarms:
+        table = resources.firmware_module("alarms").TABLE
+        rows = [(alarm.code, *table.get(alarm.code, ("",) * 5)[3:5]) for alarm in now.alarms]
+        raise errors.Refused(
+            "still in force: " + ", ".join(f"{code}: {text}" for code, text, _ in rows),
+            code=rows[0][0],
+            next=rows[0][2] or None,
+            details={"status": results.plain(now)},
+        )
     if as_json:
         print_json(results.plain(now))
     else:
-        left = ", ".join(alarm.code for alarm in now.alarms) or "no alarm"
-        click.echo(f"{left}; {now.state}")
+        click.echo(f"no alarm; {now.state}")
 
 
 def _say_delivered(word: str, delivered: object, as_json: bool) -> None:

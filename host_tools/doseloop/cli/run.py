@@ -62,7 +62,10 @@ def run(
     port: str | None,
     as_json: bool,
 ) -> int:
-    """Run ORDER, a TOML file: show the plan, ask, start, follow, record, sum up."""
+    """Run ORDER, a TOML file: show the plan, ask, start, follow, record, sum up.
+
+    Ctrl-C stops the pump. SIGTERM and SIGHUP detach: the pump goes on, --attach follows it again.
+    """
     _check_usage(ctx, order, attach, sim, port)
     if report is not None:
         from doseloop.report import page

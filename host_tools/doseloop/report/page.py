@@ -11,13 +11,14 @@ from doseloop import output
 from doseloop.errors import FileError, UsageError
 from doseloop.report import edges as edge_errors
 from doseloop.report.svg import Chart, Mark, Series, bars
-from doseloop.results import Event, Plan, Status
+from doseloop.results import Event, Plan, Status, withdrawn_nl
 from doseloop.store import RunRecord, Store
 
 _HOUR_MS = 3_600_000
 _NL_PER_ML = 10**6
 _AL_PER_ML = 10**15
 _BARS = 9
+_ENDS = ("end", "stop")
 
 
 @dataclass(frozen=True)
@@ -77,19 +78,27 @@ def render(
     )
     shown = (output.ml, output.clock, output.rate, output.ordered_ml)
     environment.globals |= {function.__name__: function for function in shown}
+    pump, syringe = (statuses[-1].pump, statuses[-1].syringe) if statuses else (None, None)
+    al_per_step = 0 if syringe is None else syringe.al_per_step
+    # What the pump reports after the end still names this run.
+    end_ms = max((event.ms for event in events if event.name in _ENDS), default=None)
+    statuses = [status for status in statuses if end_ms is None or status.device_ms <= end_ms]
     axis = _axis(record.plan, events, statuses)
     errors = None if trace is None else edge_errors.measure(trace, events)
     alarms = [event for event in events if event.name == "alarm"]
     return environment.get_template("page.html.j2").render(
         record=record,
-        pump=statuses[-1].pump if statuses else None,
-        syringe=statuses[-1].syringe if statuses else None,
+        pump=pump,
+        syringe=syringe,
+        withdrawn_nl=withdrawn_nl(
+            record.witnessed_steps or 0, record.delivered_nl or 0, al_per_step
+        ),
         complete=record.reason == "done" and not _stopping(alarms),
         alarms=alarms,
         events=events,
         start_ms=axis.start_ms,
         device_ms=_device_ms(events, statuses, axis),
-        volume_chart=_volume_chart(record.plan, statuses, events, axis),
+        volume_chart=_volume_chart(record.plan, al_per_step, statuses, events, axis),
         rate_chart=_rate_chart(record.plan, events, axis),
         errors=errors,
         histogram=None if errors is None or not errors.errors_ns else _histogram(errors),
@@ -129,20 +138,21 @@ def _device_ms(events: list[Event], statuses: list[Status], axis: _Axis) -> int:
 
 
 def _volume_chart(
-    plan: Plan | None, statuses: list[Status], events: list[Event], axis: _Axis
+    plan: Plan | None,
+    al_per_step: int,
+    statuses: list[Status],
+    events: list[Event],
+    axis: _Axis,
 ) -> str:
+    """Return the infused volume over time; what is withdrawn is not in it."""
     delivered = [
-        (axis.at(status.device_ms), _moved_nl(status) / _NL_PER_ML)
+        (axis.at(status.device_ms), status.run.delivered_nl / _NL_PER_ML)
         for status in statuses
         if status.run is not None
     ]
-    al_per_step = next(
-        (status.syringe.al_per_step for status in statuses if status.syringe is not None), 0
-    )
     for event in events:
-        if event.name in ("end", "stop") and "witnessed_steps" in event.data:
-            witnessed = int(event.data["witnessed_steps"])
-            delivered.append((axis.at(event.ms), witnessed * al_per_step / _AL_PER_ML))
+        if event.name in _ENDS and "delivered_nl" in event.data:
+            delivered.append((axis.at(event.ms), int(event.data["delivered_nl"]) / _NL_PER_ML))
     series = [
         Series("ordered", "ordered", _ordered(plan, al_per_step, axis)),
         Series("delivered", "delivered", [(0.0, 0.0), *delivered]),
@@ -161,13 +171,6 @@ def _volume_chart(
     return Chart(f"time in {axis.unit}", "volume in mL", series, marks).render()
 
 
-def _moved_nl(status: Status) -> int:
-    # Steps, not delivered_nl: a withdrawal moves volume, too.
-    if status.run is None or status.syringe is None:
-        return 0
-    return status.run.witnessed_steps * status.syringe.al_per_step // 10**9
-
-
 def _ordered(plan: Plan | None, al_per_step: int, axis: _Axis) -> list[tuple[float, float]]:
     if plan is None:
         return []
@@ -175,7 +178,7 @@ def _ordered(plan: Plan | None, al_per_step: int, axis: _Axis) -> list[tuple[flo
     at_ms, steps = 0, 0
     for part in plan.stretches:
         at_ms += part.duration_ms
-        steps += part.steps
+        steps += part.steps if part.mode == "infuse" else 0
         points.append((at_ms / axis.unit_ms, steps * al_per_step / _AL_PER_ML))
     return points
 

@@ -43,6 +43,24 @@ def test_limits_only_with_a_board(capsys, tmp_path):
     assert "nearest allowed: 12494.217852216 mL/h" in capsys.readouterr().err
 
 
+def test_a_fill_beyond_the_syringe_is_an_invalid_file(capsys, tmp_path):
+    path = tmp_path / "full.toml"
+    path.write_text(Path(GOOD).read_text().replace('fill = "40 mL"', 'fill = "80 mL"'))
+    assert call(["check", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "E_VOLUME" in said
+    assert "limit: 50 mL" in said
+
+
+def test_a_syringe_change_is_announced(capsys, tmp_path):
+    path = tmp_path / "more.toml"
+    path.write_text(Path(GOOD).read_text().replace('fill = "40 mL"', 'fill = "8 mL"'))
+    assert call(["check", str(path)]) == 0
+    assert "1 syringe change(s)" in capsys.readouterr().out
+    assert call(["check", GOOD]) == 0
+    assert "syringe change" not in capsys.readouterr().out
+
+
 def test_invalid_outweighs_refused(tmp_path, broken):
     path = tmp_path / "fast.toml"
     path.write_text(Path(GOOD).read_text().replace('rate = "5 mL/h"', 'rate = "13 L/h"'))

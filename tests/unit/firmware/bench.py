@@ -83,7 +83,7 @@ class PlayedDose:
         self._ends = self._plan = ()
         self.flags = 0
 
-    def begin(self, segments, max_hz, stop_ramp, ends, bias):
+    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias):
         assert not self.active, "a motion runs already"
         assert self._pins.on and self._pins.way
         self._start = self._clock.now
@@ -92,6 +92,7 @@ class PlayedDose:
         assert all(gap >= tick.WORD_MIN for gap in gaps), "a word too short to play"
         self._gaps = gaps
         self._stop_ramp = list(stop_ramp)
+        self._steps = steps
         self.active, self.made, self.seen, self.flags = True, 0, 0, 0
         return self._start
 
@@ -121,9 +122,6 @@ class PlayedDose:
     def stalled(self):
         return False
 
-    def block_words(self):
-        return 40
-
     def flying(self):
         return int(self.active and self.made > self.seen)
 
@@ -140,6 +138,8 @@ class PlayedDose:
         self._count()
         kept = self._plan[: self.made + 1]
         ramp = [piece for piece in self._stop_ramp if piece[2] >= self._gaps[len(kept) - 1]]
+        while ramp and sum(piece[0] for piece in ramp) > self._steps - len(kept):
+            ramp.pop(0)  # as tick.rewind(): never past the ordered steps
         self._plan = kept + (flow.expand(ramp, kept[-1]) if ramp else [])
         self._gaps = flow.intervals([self._start, *self._plan])
 

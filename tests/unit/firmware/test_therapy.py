@@ -249,10 +249,7 @@ def test_ordered_pause_between_stretches():
     assert bench.names().count("pause") == 1
 
 
-WAITS = pytest.mark.xfail(reason="motor.stop() counts the whole leg's rest as near its end")
-
-
-@pytest.mark.parametrize("at_ms", [700, 1600, pytest.param(1750, marks=WAITS), 1850])
+@pytest.mark.parametrize("at_ms", [700, 1600, 1750, 1850])
 def test_a_stop_is_prompt_also_when_little_and_slow_is_left(at_ms):
     # 5000 steps/s, then 300 steps at 5 mL/h (37 s): a stop in the fast part, or while it slows
     # down, must not wait for the slow part to run out.

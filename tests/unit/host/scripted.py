@@ -49,13 +49,17 @@ class Scripted:
     def __init__(self, *pairs: tuple[str, Answer]) -> None:
         self.pairs = list(pairs)
         self.sent: list[bytes] = []
+        self.goodbyes = 0
         self.args: list[dict[str, Any]] = []
         self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
     def write(self, data: bytes) -> None:
-        self.sent.append(data)
         kind, seq, request = wire.decode(data)
         assert kind == "q"
+        if request["c"] == "bye":  # the end of any session; never answered here
+            self.goodbyes += 1
+            return
+        self.sent.append(data)
         assert self.pairs, f"unexpected request: {request}"
         command, answer = self.pairs.pop(0)
         assert request["c"] == command

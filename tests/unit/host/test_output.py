@@ -1,4 +1,4 @@
-"""What people read: numbers floored for show, plans, progress with and without a terminal."""
+"""What people read: numbers rounded for show, plans, progress with and without a terminal."""
 
 from __future__ import annotations
 
@@ -30,9 +30,16 @@ def status(witnessed: int, state: str = "infusing") -> Status:
 
 @pytest.mark.parametrize(
     ("nl", "text"),
-    [(0, "0.000 mL"), (999, "0.000 mL"), (1_999_999, "1.999 mL"), (10**8, "100.000 mL")],
+    [
+        (0, "0.000 mL"),
+        (499, "0.000 mL"),
+        (500, "0.001 mL"),
+        (39_999_891, "40.000 mL"),
+        (39_999_499, "39.999 mL"),
+        (10**8, "100.000 mL"),
+    ],
 )
-def test_volume_is_floored(nl, text):
+def test_volume_is_rounded_half_up_to_a_microlitre(nl, text):
     assert output.ml(nl) == text
 
 
@@ -57,9 +64,23 @@ def test_plan_shows_the_ordered_volume_and_the_whole_steps():
     text = output.plan_text(plan, AL, "it")
     assert "Plan: it" in text
     assert "5 mL/h  2.500 mL  0:30:00" in text
-    assert "14,406 whole steps, 2.499 mL, in 0:31:00" in text
+    assert "14,406 whole steps, 2.500 mL, in 0:31:00" in text
     assert "filled with 2 mL" in text
     assert "1 syringe change" in text
+
+
+def test_plan_never_adds_what_is_withdrawn_to_what_is_infused():
+    parts = [Stretch("infuse", 5 * ML, 5762, 60_000), Stretch("withdraw", 5 * ML, 2881, 30_000)]
+    text = output.plan_text(Plan(8643, 90_000, parts), AL)
+    assert "8,643 whole steps, 1.000 mL infused, 0.500 mL withdrawn, in 0:01:30" in text
+
+
+def test_status_after_a_run_tells_nothing_that_is_still_to_come():
+    text = output.status_text(status(100, "idle"))
+    assert "last run" in text
+    assert "100 of 1,000 steps witnessed" in text
+    assert "to go" not in text
+    assert "time left" not in text
 
 
 def test_status_for_people():
@@ -76,7 +97,7 @@ def test_without_a_terminal_progress_is_a_line_every_ten_per_cent(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("%")[0].strip() for line in lines] == [str(p) for p in range(0, 101, 10)]
     assert lines[5].split() == (
-        "50 % 0.086 / 0.173 mL 5 mL/h 0:01:31 left 39.123 mL in syringe".split()
+        "50 % 0.087 / 0.174 mL 5 mL/h 0:01:31 left 39.123 mL in syringe".split()
     )
 
 
@@ -89,7 +110,7 @@ def test_the_bar_shows_delivered_ordered_rate_time_left_and_plunger():
         progress._bar, progress._task = bar, task
         progress.update(status(500))
     shown = file.getvalue()
-    for part in ("infusing", "50 %", "0.086 / 0.173 mL", "5 mL/h", "0:01:31 left", "39.123 mL"):
+    for part in ("infusing", "50 %", "0.087 / 0.174 mL", "5 mL/h", "0:01:31 left", "39.123 mL"):
         assert part in shown
 
 

@@ -94,6 +94,25 @@ def test_a_run_without_an_end_does_not_look_complete(store, tmp_path):
     assert len(re.findall("<svg", text)) == 2  # no trace, no histogram
 
 
+def test_time_ends_with_the_run(store, tmp_path):
+    record(store, ended=True)
+    store.telemetry(PUMP, status(30_000, 100))
+    assert "<b>0:00:06</b>" in written(tmp_path)
+
+
+def test_what_was_withdrawn_stands_apart_from_what_was_delivered(store, tmp_path):
+    plan = Plan(100, 6000, [Stretch("infuse", ML, 60, 3600), Stretch("withdraw", ML, 40, 2400)])
+    store.begin_run(PUMP, "1-1", order_name="x", order_text="", plan=plan)
+    store.event(PUMP, Event(1, 1, 0, "start", "1-1", {"ordered_steps": 100}))
+    store.telemetry(PUMP, status(10, 0))
+    counts = dict.fromkeys(("ordered_steps", "commanded_steps", "witnessed_steps"), 100)
+    end = {**counts, "delivered_nl": 60_000, "reason": "done"}
+    store.event(PUMP, Event(2, 1, 6000, "end", "1-1", end))
+    text = written(tmp_path)
+    assert "<b>0.060 mL</b>" in text
+    assert "<b>0.040 mL</b><span>withdrawn</span>" in text
+
+
 def test_an_alarm_is_what_the_badge_says(store, tmp_path):
     record(store, ended=False)
     alarm = {"code": "A_DRIFT", "priority": "high", "text": "far apart"}

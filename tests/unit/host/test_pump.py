@@ -161,6 +161,23 @@ def test_a_sealed_text_travels_in_parts_that_fit_a_line(opened):
     assert transport.args[5] == {"size": 1000}
 
 
+def test_closing_says_goodbye_once_and_waits_for_nothing():
+    transport = Scripted(("hello", ok(**IDENTITY)))
+    Pump(transport, deadline_s=60).close()
+    assert transport.goodbyes == 1
+
+
+def test_closing_a_port_that_went_away_raises_nothing():
+    transport = Scripted(("hello", ok(**IDENTITY)))
+    pump = Pump(transport, deadline_s=0.05)
+
+    def gone(data: bytes) -> None:
+        raise LinkError("gone")
+
+    transport.write = gone
+    pump.close()
+
+
 def test_exactly_two_of_three_are_wanted(opened):
     pump, _ = opened()
     for given in ({}, {"volume_al": 1}, {"volume_al": 1, "rate_al_per_h": 1, "duration_ms": 1}):

@@ -16,7 +16,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What can't run inside the suite, and what stands in for it.
 ELSEWHERE = {
     "make test": "this suite; .ci/run",
-    ".venv/bin/python -m serial.tools.miniterm --eol LF out/pump": "test_plain_words_by_hand",
+    ".venv/bin/python -m serial.tools.miniterm --echo --eol LF out/pump": (
+        "test_plain_words_by_hand"
+    ),
     ".venv/bin/doseloop flash --uf2 RPI_PICO-v1.28.0.uf2": "tests/unit/flash/test_uf2.py",
     "make flash PORT=/dev/ttyACM0": "tests/unit/flash/test_cli_flash.py",
     ".venv/bin/doseloop config push --board pico_tmc2209 --syringe bd-plastipak-50"
@@ -34,7 +36,8 @@ def commands(text: str) -> list[str]:
 
 
 ALL = commands(README)
-BY_HAND = [c for c in ALL if "out/pump" in c and c != SERVER and c not in ELSEWHERE]
+OWN = ("out/pump", "out/mine")  # a pump and an order that its reader has made before
+BY_HAND = [c for c in ALL if any(o in c for o in OWN) and c != SERVER and c not in ELSEWHERE]
 ALONE = [c for c in ALL if c not in ELSEWHERE and c != SERVER and c not in BY_HAND]
 
 
@@ -101,8 +104,12 @@ def pump(tmp_path):
 
 
 def test_commands_by_hand_work_in_the_order_shown(pump, tmp_path):
+    (order,) = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / "mine.toml").write_text(order, encoding="utf-8")
+    assert {"check", "run", "report"} <= {c.split()[1] for c in BY_HAND if "out/mine" in c}
     for command in BY_HAND:
-        result = run(command.replace("out/pump", str(pump)), tmp_path)
+        mine = command.replace("out/pump", str(pump)).replace("out/mine", str(tmp_path / "mine"))
+        result = run(mine, tmp_path)
         assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
 
 
