@@ -157,6 +157,10 @@ class Follower:
             self._heed_signals()
             try:
                 message = self._pump.message(self._silence_s)
+                if isinstance(message, Event):
+                    self._take_event(message)
+                elif message is not None:
+                    self._take_status(message.status)
                 if self._signals.came is None and (message is None or self._is_due(message)):
                     status = self._pump.catch_up()
                     self._asked_ms = status.device_ms
@@ -164,10 +168,6 @@ class Follower:
             except LinkError as error:
                 error.next = "the pump goes on by itself; then: doseloop run --attach"
                 raise
-            if isinstance(message, Event):
-                self._take_event(message)
-            elif message is not None:
-                self._take_status(message.status)
             if self._standing():
                 break
         return self._outcome()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from doseloop import Pump
 from doseloop.transport import SerialTransport
 
 PATIENCE_S = 300  # emulated time is some 25 times slower than real time, more on a busy computer
@@ -22,21 +21,35 @@ class Emulated:
     ready_ms: int
     trace: Path
     state: Path
-    transports: list[SerialTransport] = field(default_factory=list)
-
-    def pump(self) -> Pump:
-        """Greet the pump, with a deadline for an emulated one."""
-        self.transports.append(SerialTransport(self.port))
-        return Pump(self.transports[-1], deadline_s=PATIENCE_S / 3)
-
-    def send(self, data: bytes) -> None:
-        """Put bytes on the line of the pump opened last, past the library."""
-        self.transports[-1].write(data)
 
 
-def until(what: str, data: bytearray, transport: SerialTransport, mark: bytes) -> None:
-    """Read from the port into `data` until `mark` is in it."""
-    deadline = time.monotonic() + PATIENCE_S
-    while mark not in data:
-        assert time.monotonic() < deadline, f"no {what}: {bytes(data[-200:])!r}"
-        data += transport.read()
+class Line:
+    """The port, in a person's hands."""
+
+    def __init__(self, port: str) -> None:
+        self._transport = SerialTransport(port)
+        self.heard = bytearray()
+
+    def type(self, data: bytes) -> None:
+        """Send bytes."""
+        self._transport.write(data)
+
+    def until(self, mark: bytes) -> str:
+        """Return what is said up to and without `mark`."""
+        deadline = time.monotonic() + PATIENCE_S
+        while mark not in self.heard:
+            assert time.monotonic() < deadline, f"no {mark!r} in {bytes(self.heard[-300:])!r}"
+            self.heard += self._transport.read()
+        before, _, rest = bytes(self.heard).partition(mark)
+        self.heard[:] = rest
+        return before.decode()
+
+    def close(self) -> None:
+        """Release the port."""
+        self._transport.close()
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -48,7 +48,8 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
     assert process.stdout is not None and process.stderr is not None
     said: queue.SimpleQueue[str] = queue.SimpleQueue()
     stderr = process.stderr
-    threading.Thread(target=lambda: [said.put(line) for line in stderr], daemon=True).start()
+    reader = threading.Thread(target=lambda: [said.put(line) for line in stderr], daemon=True)
+    reader.start()
     try:
         port = process.stdout.readline().strip()  # ends when the process does
         line = said.get(timeout=10)
@@ -58,7 +59,9 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
     finally:
         process.terminate()
         process.wait(30)
+        reader.join(10)
         process.stdout.close()
+        stderr.close()
 
 
 def _image() -> Path:

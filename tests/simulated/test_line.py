@@ -120,6 +120,21 @@ def test_plain_words_are_for_people(raw):
     assert wait_for(lambda: b"E_" in raw.line())
 
 
+def test_after_a_program_has_gone_a_person_reads_plain_lines_again(pump):
+    with Pump.open(pump.port) as device:
+        device.status()
+    line = Raw(pump.port)
+    try:
+        line.send(b"load 30 mL\n")
+        said = [line.line()]
+        while not said[-1].startswith(b"ok "):
+            said.append(line.line())
+    finally:
+        line.close()
+    # The answer to the goodbye itself may be among them: nobody was there to read it.
+    assert not [text for text in said if text.startswith((b"!e", b"!t"))]
+
+
 def test_something_that_is_no_pump_is_a_link_error(home):
     master, terminal = os.openpty()
     try:

@@ -100,8 +100,10 @@ def test_a_pause_on_the_very_edge_counts_it_once(bench: Bench) -> None:
 
 def test_an_interrupted_ordered_pause_goes_on_where_it_was(bench: Bench) -> None:
     pump, al = bench.pump, bench.al
-    steps = [{"mode": "pause", "duration_ms": 600_000},
-             {"mode": "infuse", "volume_al": 10 * al, "rate_al_per_h": 3600 * al * 10}]  # fmt: skip
+    steps = [
+        {"mode": "pause", "duration_ms": 600_000},
+        {"mode": "infuse", "volume_al": 10 * al, "rate_al_per_h": 3600 * al * 10},
+    ]
     pump.order(seal_order(steps, fill_al=40 * ML))
     pump.start()
     bench.advance(590_000_000)

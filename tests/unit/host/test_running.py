@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
-from unit.host.scripted import IDENTITY, Scripted, ok
+from itertools import pairwise
 
-from doseloop import output, running, wire
+import pytest
+
+from doseloop import output, running
 from doseloop.order import stop_ms_of
-from doseloop.pump import Pump
-from doseloop.results import withdrawn_nl
+from doseloop.results import (
+    Event,
+    Identity,
+    PumpId,
+    RunState,
+    Status,
+    Telemetry,
+    withdrawn_nl,
+)
 
 AL = 173_530_803_503  # one microstep of a 50 mL syringe
 
@@ -51,42 +59,45 @@ def test_the_silence_that_a_recorded_order_allows(text, stop_ms):
     assert stop_ms_of(text) == stop_ms
 
 
+class Clockwork:
+    """As much of a pump as a follower sees: telemetry every 7.5 s of its time, then the end."""
+
+    identity = Identity(1, "00a1", "0.1.0", 1, 3, 10**6, "infusing", 0, 0)
+
+    def __init__(self) -> None:
+        self.ms = 0
+        self.asked: list[int] = []
+
+    def status(self) -> Status:
+        run = RunState("3-1", 1, 1, 1, 1, 1, 1, 1)
+        return Status(1, PumpId("00a1", "0.1.0", 1), "infusing", self.ms, 0, run, 1, 10**6, None)
+
+    def message(self, timeout_s: float) -> Event | Telemetry:
+        self.ms += 7_500
+        if self.ms > 300_000:
+            return Event(1, 3, self.ms, "end", "3-1", {"reason": "done"})
+        return Telemetry(self.status())
+
+    def catch_up(self) -> Status:
+        self.asked.append(self.ms)
+        return self.status()
+
+
+def followed(stop_ms: int | None) -> list[int]:
+    """Return when, in the pump's ms, a follower asked it for something."""
+    pump = Clockwork()
+    signals = running.Signals(lambda: None)
+    with output.Progress(1, plain=True) as progress:
+        running.Follower(pump, "3-1", progress, signals, stop_ms=stop_ms).follow()
+    return pump.asked
+
+
 def test_a_listening_host_speaks_four_times_in_the_silence_that_would_stop_the_pump():
-    """60 s allowed: telemetry every 7.5 s, so it asks at least every 15 s of the pump's time."""
+    asked = followed(60_000)
+    gaps = [after - before for before, after in pairwise([0, *asked])]
+    assert max(gaps) <= 15_000
+    assert asked[-1] >= 285_000
 
-    def status(ms: int) -> dict:
-        run = dict.fromkeys(("step", "ordered_steps", "commanded_steps", "witnessed_steps"), 1)
-        run |= dict.fromkeys(("delivered_nl", "remaining_nl", "remaining_ms"), 1)
-        return {
-            "schema": 1,
-            "pump": {"serial": "00a1", "firmware": "0.1.0", "protocol": 1},
-            "state": "infusing",
-            "device_ms": ms,
-            "last_event": 0,
-            "run": {"id": "3-1", **run},
-            "rate_al_per_h": 1,
-            "tick_hz": 1_000_000,
-            "syringe": None,
-        }
 
-    frames = [7_500 * k for k in range(1, 17)]
-    asked: list[int] = []
-    now = iter(frames)
-
-    def answer(seq, ident, args):
-        # The pump's clock stands at the frame that made the host ask.
-        ms = next(ms for ms in now if ms > (asked[-1] if asked else 0) + 7_500 or not asked)
-        asked.append(ms)
-        return ok(**status(ms))(seq, ident, args)
-
-    transport = Scripted(("hello", ok(**IDENTITY)), *[("status", answer)] * 8)
-    with Pump(transport, deadline_s=5) as pump:
-        transport.says(*[wire.encode("t", k, status(ms)) for k, ms in enumerate(frames, 1)])
-        end = {"n": 1, "boot": 3, "ms": 130_000, "e": "end", "run": "3-1", "reason": "done"}
-        transport.says(wire.encode("e", 1, end))
-        signals = running.Signals(pump.wake)
-        with output.Progress(1, plain=True) as progress:
-            running.Follower(pump, "3-1", progress, signals, stop_ms=60_000).follow()
-    gaps = [after - before for before, after in zip(asked, asked[1:], strict=False)]
-    assert len(asked) >= 2
-    assert max([asked[0], *gaps]) <= 15_000
+def test_a_host_whose_silence_is_harmless_only_listens():
+    assert followed(None) == []

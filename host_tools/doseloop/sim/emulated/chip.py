@@ -26,7 +26,7 @@ _CYCLE_NS = 8  # 125 MHz
 _CYCLE_FP = 256  # the emulator counts PIO time in 1/256 cycles
 # With the CPU asleep the emulator jumps to its next alarm, however far, and gives each state
 # machine one instruction for the jump. An alarm of our own ends each jump where a machine is due.
-_LOOK_NS = 20_000.0  # how soon a machine that was just started is noticed
+_LOOK_NS = 20_000.0  # how long a sleep, or a machine started meanwhile, may go unnoticed
 
 
 class Chip:
@@ -59,11 +59,6 @@ class Chip:
     def ns(self) -> int:
         """Get the time since power-on in ns; it goes on over resets."""
         return int(self._clock.nanos)
-
-    @property
-    def asleep(self) -> bool:
-        """Whether the CPU waits for an interrupt."""
-        return bool(self._mcu.core.waiting)
 
     def run(self, duration_ns: int) -> None:
         """Let at most `duration_ns` pass; returns earlier after some ms of real time."""
@@ -108,9 +103,9 @@ class Chip:
         del self._to_chip[:room]
 
     def _keep_pio_in_step(self) -> None:
-        soonest = _LOOK_NS
-        for pio in self._mcu.pio:
-            due_ns = (pio.next_due_fp - pio.cycle_fp) * _CYCLE_NS / _CYCLE_FP
-            if due_ns < soonest:
-                soonest = due_ns
-        self._pace.schedule(soonest if soonest > _CYCLE_NS else float(_CYCLE_NS))
+        soonest_ns = _LOOK_NS
+        if self._mcu.core.waiting:
+            for pio in self._mcu.pio:
+                due_ns = (pio.next_due_fp - pio.cycle_fp) * _CYCLE_NS / _CYCLE_FP
+                soonest_ns = min(soonest_ns, due_ns)
+        self._pace.schedule(max(soonest_ns, float(_CYCLE_NS)))
