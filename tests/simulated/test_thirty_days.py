@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 from oracle import al_per_step
@@ -15,7 +16,7 @@ from doseloop.sim import interpreter
 @pytest.mark.parametrize("days", [30])
 def test_every_edge_of_a_month_is_exact(days: int) -> None:
     rate, al = 80 * 10**12, al_per_step("pico_tmc2209", "bd-plastipak-50")  # 0.08 mL/h
-    script = resources.firmware_root().parent / "tests" / "simulated" / "thirty_days.py"
+    script = Path(__file__).with_name("thirty_days.py")
     result = subprocess.run(
         [*interpreter.find(), "-X", "heapsize=32m", str(script), str(resources.firmware_root()),
          str(resources.sim_device_root()), str(days), str(rate), str(al)],

@@ -8,8 +8,10 @@ import pytest
 
 from doseloop import resources
 
-FIRMWARE = resources.firmware_root()
-HOST = Path(resources.__file__).parent
+# The checkout's files, whether the suite runs on an editable or an installed package.
+ROOT = Path(__file__).resolve().parents[3]
+FIRMWARE = ROOT / "firmware"
+HOST = ROOT / "host_tools" / "doseloop"
 HARDWARE = {"machine", "rp2"}
 # What exists on CPython as well as on MicroPython, so that the core runs on both.
 CORE_MAY_IMPORT = set("array binascii gc io json micropython os pump sys time".split())
