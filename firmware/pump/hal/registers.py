@@ -30,10 +30,11 @@ def window(address, words):
 
 
 def aligned(size):
-    """Return a zeroed bytearray of ``size`` bytes at a multiple of ``size``, a power of two.
+    """Return a zeroed buffer of ``size`` bytes at a multiple of ``size``, a power of two.
 
     The heap gives 16-byte alignment. Padding up to the boundary and freeing the pads afterwards
-    costs no memory for good; doubling the allocation would. Call it before the heap is in use.
+    costs no memory for good. In a heap with holes the pads may land elsewhere each time: then
+    nearly twice the size is taken and a part of it used.
     """
     pads = []
     for _ in range(8):
@@ -44,4 +45,9 @@ def aligned(size):
         buffer = None
         gc.collect()
         pads.append(bytearray(size - over))
-    raise MemoryError("no aligned room for %d bytes" % size)
+    pads = None
+    gc.collect()
+    buffer = bytearray(2 * size - 16)
+    over = uctypes.addressof(buffer) & (size - 1)
+    start = size - over if over else 0
+    return memoryview(buffer)[start : start + size]
