@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rp2040py.boards import BoardSpec
 from rp2040py.device import BaseDevice
@@ -23,10 +24,12 @@ WINDOW = 0x800000
 XIP = FLASH_START_ADDRESS
 
 _CYCLE_NS = 8  # 125 MHz
-_CYCLE_FP = 256  # the emulator counts PIO time in 1/256 cycles
-# With the CPU asleep the emulator jumps to its next alarm, however far, and gives each state
-# machine one instruction for the jump. An alarm of our own ends each jump where a machine is due.
-_LOOK_NS = 20_000.0  # how long a sleep, or a machine started meanwhile, may go unnoticed
+_FP_PER_NS = 32  # the emulator counts PIO time in 1/256 cycles
+_JMP_X_DEC = 2  # conditions of PIO's jmp
+_JMP_PIN = 6
+_NOP = 0xA042  # mov y, y
+# How long a state machine that just came to have work may go unnoticed.
+_LOOK_FP = 20_000 * _FP_PER_NS
 
 
 class Chip:
@@ -51,8 +54,9 @@ class Chip:
         self._device.cdc.on_device_connected = self._enumerated
         self._to_chip = bytearray()
         self._limit = self._clock.create_alarm(self._end_batch)
-        self._pace = self._clock.create_alarm(self._keep_pio_in_step)
-        self._pace.schedule(_LOOK_NS)
+        self._pace = self._clock.create_alarm(self._run_pio)
+        self._pace.schedule(0.0)
+        self._skipped: dict[Any, tuple[int, int]] = {}  # machine: passes skipped, their length
         self._mcu.core.pc = FLASH_START_ADDRESS
 
     @property
@@ -63,7 +67,8 @@ class Chip:
     def run(self, duration_ns: int) -> None:
         """Let at most `duration_ns` pass; returns earlier after some ms of real time."""
         self._feed()
-        self._limit.schedule(float(duration_ns))
+        # Whole cycles: else the emulator's loop loses the rest of one at each jump.
+        self._limit.schedule(float(-(-duration_ns // _CYCLE_NS) * _CYCLE_NS))
         self._device.simulator.stopped = False
         execute_batch(self._device.simulator, 1)
         self._limit.cancel()
@@ -78,8 +83,13 @@ class Chip:
         return not self._to_chip
 
     def pin(self, number: int) -> GPIOPin:
-        """Return a GPIO, to listen to and to drive."""
+        """Return a GPIO, to listen to; `drive` sets it."""
         return self._mcu.gpio[number]
+
+    def drive(self, number: int, high: bool) -> None:
+        """Set the level at a GPIO from outside."""
+        self._unskip()
+        self._mcu.gpio[number].set_input_value(high)
 
     def poke(self, offset: int, data: bytes) -> None:
         """Write flash behind the firmware's back."""
@@ -102,10 +112,71 @@ class Chip:
             self._device.cdc.send_serial_byte(byte)
         del self._to_chip[:room]
 
-    def _keep_pio_in_step(self) -> None:
-        soonest_ns = _LOOK_NS
-        if self._mcu.core.waiting:
-            for pio in self._mcu.pio:
-                due_ns = (pio.next_due_fp - pio.cycle_fp) * _CYCLE_NS / _CYCLE_FP
-                soonest_ns = min(soonest_ns, due_ns)
-        self._pace.schedule(max(soonest_ns, float(_CYCLE_NS)))
+    # -- programmable I/O -----------------------------------------------------------------------
+    # The emulator itself gives a state machine at most one instruction for each instruction of
+    # the CPU, writes off what it could not give, and gives next to none while the CPU sleeps.
+    # Here an alarm of ours runs each instruction at its own time: exact to the cycle, and faster.
+
+    def _run_pio(self) -> None:
+        now_fp = int(self._clock.nanos) * _FP_PER_NS
+        pios = self._mcu.pio
+        for pio in pios:
+            if not pio.stopped:  # the firmware has just started a machine: take it over
+                late_fp = now_fp - pio.cycle_fp
+                for machine in pio.machines:
+                    machine.next_due_fp += late_fp
+                pio.stopped = True  # for the emulator's own loop only
+            pio.cycle_fp = now_fp
+        due_fp = now_fp
+        while due_fp <= now_fp:
+            due_fp = now_fp + _LOOK_FP
+            for pio in pios:  # generator before witness: an edge is counted when it is made
+                pio.advance(0)
+                for machine in pio.machines:
+                    if machine.enabled and not machine.waiting:
+                        self._skip(pio, machine)
+                        due_fp = min(due_fp, machine.next_due_fp)
+        self._pace.schedule(float((due_fp - now_fp) // _FP_PER_NS))
+
+    def _skip(self, pio: Any, machine: Any) -> None:
+        """Leave out the passes of a delay loop: all but the last, where anything may follow."""
+        if machine in self._skipped:
+            if machine.next_due_fp > pio.cycle_fp:
+                return
+            del self._skipped[machine]
+        if machine.x < 2 or machine.exec_valid:
+            return
+        length_fp = self._delay_loop(pio, machine)
+        if length_fp:
+            passes = machine.x - 1
+            machine.x = 1
+            machine.next_due_fp += passes * length_fp
+            self._skipped[machine] = (passes, length_fp)
+
+    def _delay_loop(self, pio: Any, machine: Any) -> int:
+        # How long a pass takes when the machine stands before a loop that only waits, else 0.
+        length = 0
+        for at in range(machine.pc, min(machine.pc + 4, len(pio.instructions))):
+            word = pio.instructions[at]
+            length += 1 + (word >> 8 & 31)
+            condition = word >> 5 & 7
+            if word & 0xE0FF == _NOP:
+                continue
+            if word >> 13 == 0 and condition == _JMP_PIN:
+                if self.pin(machine.exec_ctrl >> 24 & 31).input_value:
+                    return 0
+                continue
+            if word >> 13 == 0 and condition == _JMP_X_DEC and word & 31 == machine.pc:
+                return length * int(machine.div_fp)
+            return 0
+        return 0
+
+    def _unskip(self) -> None:
+        # Something is about to happen that a waiting machine may look at.
+        now_fp = int(self._clock.nanos) * _FP_PER_NS
+        for machine, (passes, length_fp) in self._skipped.items():
+            back = min(passes, max(0, (machine.next_due_fp - now_fp) // length_fp))
+            machine.x += back
+            machine.next_due_fp -= back * length_fp
+        self._skipped.clear()
+        self._pace.schedule(0.0)
