@@ -12,6 +12,7 @@ from pump.errors import Refused
 
 _QUEUE_MAX = const(6144)  # bytes waiting for the port
 _EVENT_ROOM = const(2048)  # kept free of telemetry
+_STUCK_MS = const(5)  # until the port is tried again, when the host doesn't fetch
 _REPLIES = const(8)  # remembered by request id
 _BREAK = const(3)
 
@@ -29,6 +30,7 @@ class Link:
         self._out = []
         self._waiting = 0
         self._at = 0
+        self._stuck = False
         self._replies = []
         self.session = 0
         self._open = False
@@ -42,20 +44,32 @@ class Link:
     def poll(self):
         """Take in what has come and act on whole lines. Return True for a break-in request."""
         data = self._serial.read()
-        for byte in data:
-            if byte == _BREAK and not self._line and self._app.may_break_in():
+        at = 0
+        while at < len(data):
+            if data[at] == 13 and not self._line:
+                at += 1
+                continue
+            if data[at] == _BREAK and not self._line and self._app.may_break_in():
                 return True
-            if byte == 10:
-                self._take_line()
-            elif byte != 13 and not self._overlong:
-                if len(self._line) >= wire.MAX_LINE:
-                    self._overlong = True
-                else:
-                    self._line.append(byte)
+            end = data.find(b"\n", at)
+            # Ctrl-C is a request only at a line's start: there serial.read() ends with it.
+            self._collect(data[at : end if end >= 0 else len(data)])
+            if end < 0:
+                break
+            self._take_line()
+            at = end + 1
         return False
 
+    def _collect(self, part):
+        room = wire.MAX_LINE - len(self._line)
+        part = part.replace(b"\r", b"")
+        if len(part) > room:
+            self._overlong = True
+            part = part[:room]
+        self._line.extend(part)
+
     def flush(self):
-        """Write what the port takes, telemetry that is due first made."""
+        """Make telemetry that is due; write what the port takes of the next frame or line."""
         now = self._clock.ms()
         if self._watch_ms and now >= self._watch_due:
             self._watch_due += self._watch_ms
@@ -63,19 +77,22 @@ class Link:
                 self._watch_due = now + self._watch_ms
             self._sent += 1
             self._frame("t", self._sent, self._app.status(), _QUEUE_MAX - _EVENT_ROOM)
-        while self._out:
+        # One frame a pass, so that a command never waits behind more than one.
+        self._stuck = False
+        if self._out:
             head = self._out[0]
-            self._at += self._serial.write(head, self._at)
-            if self._at < len(head):
-                return
-            self._waiting -= len(head)
-            self._at = 0
-            self._out.pop(0)
+            taken = self._serial.write(head, self._at)
+            self._stuck = taken == 0
+            self._at += taken
+            if self._at == len(head):
+                self._waiting -= len(head)
+                self._at = 0
+                self._out.pop(0)
 
     def wait_ms(self, most):
         """Return how long the main loop may wait for the link's sake."""
         if self._out:
-            return min(most, 5)
+            return min(most, _STUCK_MS) if self._stuck else 0
         if self._watch_ms:
             return max(0, min(most, self._watch_due - self._clock.ms()))
         return most

@@ -7,10 +7,15 @@
 import select
 import sys
 
+import machine
 import micropython
 from micropython import const
 
-_READ_MAX = const(256)
+from pump.hal import registers as reg
+
+_READ_MAX = const(128)
+_PACKET = const(64)  # bytes the USB endpoint takes at once
+_LOOKS = const(8)  # at a packet that is out, some 0.2 ms: a host that reads has fetched it by then
 
 
 class Serial:
@@ -18,12 +23,13 @@ class Serial:
 
     def __init__(self):
         micropython.kbd_intr(-1)
-        self._in = sys.stdin.buffer
         self._out = sys.stdout.buffer
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
-        self._room = select.poll()
-        self._room.register(sys.stdout, select.POLLOUT)
+        self._in = select.poll()
+        self._in.register(sys.stdin, select.POLLIN)
+        self._open = select.poll()
+        self._open.register(sys.stdout, select.POLLOUT)
 
     def wake_on(self, stream):
         """Let ``stream`` (an io.IOBase whose ioctl answers polls) end a wait."""
@@ -34,31 +40,43 @@ class Serial:
         self._poll.poll(ms)
 
     def read(self):
-        """Return the bytes that are there, at most 256 at a time; b"" if none."""
-        got = bytearray()
-        while len(got) < _READ_MAX and self._readable():
-            byte = self._in.read(1)
-            if not byte:
-                break
-            got += byte
-            if byte == b"\x03":
-                break  # what follows a break-in is the REPL's
-        return got
-
-    def _readable(self):
-        for stream, _ in self._poll.poll(0):
-            if stream is sys.stdin:
-                return True
-        return False
+        """Return the bytes that are there, at most 128 at a time; b"" if none."""
+        return bytes(_take(self._in.ipoll, sys.stdin.buffer.read, bytearray()))
 
     def write(self, data, start):
-        """Write from ``data[start:]`` what fits now; return the bytes taken. Never blocks.
+        """Write from ``data[start:]`` what the host takes now; return the bytes taken.
 
-        One byte a time: POLLOUT promises room for one, and a full FIFO would cost 500 ms.
+        A packet at a time, each only when the one before was fetched. So the USB stack's own
+        buffer never fills up: it would make main wait 500 ms for a host that does not read.
         """
         at = start
         end = len(data)
-        while at < end and self._room.poll(0):
-            self._out.write(data[at : at + 1])
-            at += 1
-        return at - start
+        if not self._open.poll(0):
+            return 0  # nobody has the port open
+        looks = 0
+        while at < end and looks < _LOOKS:
+            if machine.mem32[reg.USB_EP2_IN] & reg.USB_AVAILABLE:
+                looks += 1
+            else:
+                self._out.write(data[at : at + _PACKET])
+                at += _PACKET
+                looks = 0
+        return min(at, end) - start
+
+
+@micropython.native
+def _take(ready, read, got):
+    # Asked before every byte: read() would wait for one that is not there.
+    for _ in range(_READ_MAX):
+        there = False
+        for _ in ready(0):
+            there = True
+        if not there:
+            break
+        byte = read(1)
+        if not byte:
+            break
+        got += byte
+        if byte == b"\x03":
+            break  # what follows a break-in is the REPL's
+    return got

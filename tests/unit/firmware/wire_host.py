@@ -32,6 +32,8 @@ class Host:
         while self.bench.serial.to_pump:
             self.bench.link.poll()
         self.bench.link.flush()
+        while self.bench.link.wait_ms(1) == 0:
+            self.bench.link.flush()
         out, self.bench.serial.from_pump = bytes(self.bench.serial.from_pump), bytearray()
         return out
 

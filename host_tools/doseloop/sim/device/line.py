@@ -5,6 +5,7 @@ Descriptors 0 and 1 carry what the pump reads and writes; 3 and 4 carry JSON lin
 """
 
 _PACE_MS = 5  # virtual time follows real time in steps of this; a byte ends the wait
+_PACKET = 64
 _PIPE_BUF = 4096  # a pipe that polls as writable takes this much
 
 
@@ -35,7 +36,7 @@ class Line:
         self._only_out.register(stdout, select.POLLOUT)
         self._room = 0
         self.attached = False
-        self.deaf_room = None  # bytes left in a deaf host's FIFO
+        self.deaf_room = None  # bytes that a deaf host's USB still takes
         self._dirty = False
         self._synced = self._sync = 0
         self._pending = b""
@@ -50,15 +51,20 @@ class Line:
         return bool(self._only_in.poll(0))
 
     def writable(self):
+        """POLLOUT: whether a write would find room at all."""
+        return self._room > 0 or bool(self._only_out.poll(0))
+
+    def fetched(self):
+        """The USB endpoint: whether the host has taken the packet before. The next one follows."""
         if self.deaf_room is not None:
             if self.deaf_room <= 0:
                 return False
-            self.deaf_room -= 1
-        if self._room == 0:
+            self.deaf_room -= _PACKET
+        if self._room < _PACKET:
             if not self._only_out.poll(0):
                 return False  # the launcher holds back: its client does not read
             self._room = _PIPE_BUF
-        self._room -= 1
+        self._room -= _PACKET
         self._dirty = True
         return True
 

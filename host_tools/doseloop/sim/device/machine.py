@@ -46,6 +46,8 @@ class _Mem32:
     def __getitem__(self, address):
         if address == 0x40058008:
             return _state["reason"]
+        if address == 0x50100090:  # what the serial line has out and the host has not fetched
+            return 0 if it.line.fetched() else 1 << 10
         return it.pioblock.read32(address)
 
     def __setitem__(self, address, value):

@@ -45,6 +45,9 @@ class _Poll:
                 out.append((stream, POLLIN))
         return out
 
+    def ipoll(self, ms=-1):
+        return iter(self.poll(ms))
+
 
 def poll():
     return _Poll()

@@ -231,7 +231,7 @@ class World:
         if name == "power_cut":
             raise self.reset_type("power")
         if name == "host_deaf":
-            self.line.deaf_room = 256
+            self.line.deaf_room = 64  # the packet in the endpoint
         elif name == "main_hang":
             self.board.fault(name, None)
             self.kernel.hang()
