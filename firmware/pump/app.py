@@ -103,6 +103,7 @@ class App:
         """Return what hello answers."""
         config = self.controller.config
         text = self._store.text
+        gc.collect()
         return {
             "serial": chip.serial_number(),
             "firmware": FIRMWARE,
@@ -121,6 +122,7 @@ class App:
             "open": True,
             "last_event": self.events.last,
             "device_ms": self.clock.ms(),
+            "heap_free": gc.mem_free(),  # pyright: ignore[reportAttributeAccessIssue]
         }
 
     def status(self):

@@ -29,6 +29,7 @@ TICK_HZ = const(1_000_000)  # five cycles a tick
 _DREQ_PIO0_TX0 = const(0)
 _PULL_NOBLOCK = const(0x8080)
 _SET_PINS_0 = const(0xE000)
+_ZEROS = bytes(128)
 
 
 TYPE_CHECKING = False  # true for a type checker only: MicroPython has no typing
@@ -103,8 +104,7 @@ class StepGenerator:
         self._abandon()
         machine.mem32[reg.PIO_IRQ] = 1  # write 1 to clear the halt flag
         self._init()
-        for i in range(0, len(self.ctrl)):
-            self.ctrl[i] = 0
+        self._clear()
         self._data.config(read=self.ring, write=self._sm, count=0, ctrl=self._data_ctrl)
         self._chain.config(
             read=self.ctrl,
@@ -148,11 +148,14 @@ class StepGenerator:
         target = (machine.mem32[reg.PIO_SM0_EXECCTRL] >> 7) & 31
         return (machine.mem32[reg.PIO_SM0_ADDR] & 31) == target
 
+    def _clear(self):
+        for at in range(0, len(self.ctrl), len(_ZEROS)):
+            self.ctrl[at : at + len(_ZEROS)] = _ZEROS
+
     def _abandon(self):
         # Both channels off before either is aborted, so that neither restarts the other
         # (RP2040-E13 and rp2040.md, 3.3).
-        for i in range(0, len(self.ctrl)):
-            self.ctrl[i] = 0
+        self._clear()
         self._sm.active(0)
         self._chain.active(0)
         self._data.active(0)
