@@ -220,4 +220,9 @@ def _next_boot():
 
 def main():
     """Run the pump; return to the REPL only when a person asked for it."""
-    App().loop()
+    app = App()
+    try:
+        app.loop()
+    except BaseException:  # not an Exception: those end inside loop()
+        app.controller.fault()
+        raise

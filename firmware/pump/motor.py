@@ -142,13 +142,14 @@ class Motor:
     def stop(self):
         """End the motion. Return None when the declared ramp has begun and poll() will report the
         end; else "stopped", or the alarm that had stopped it already."""
-        self._dose.service()
-        if self._leg.stop_ramp and self._current()[0].fast:
-            if not self._stopping:
-                self._stopping = True
-                self._dose.request_stop()
-                self._events.add("ramp", run=self._run.id, why="stop")
-            return None
+        if self._leg.stop_ramp:
+            self._dose.service()
+            if self._current()[0].fast:
+                if not self._stopping:
+                    self._stopping = True
+                    self._dose.request_stop()
+                    self._events.add("ramp", run=self._run.id, why="stop")
+                return None
         self._finish()
         return _cause(self._dose.flags) or "stopped"
 

@@ -1,15 +1,22 @@
-"""A running emulated board, as a test holds it."""
+"""A running emulated board, as a test holds it: a process, its port, the power switch."""
 
 from __future__ import annotations
 
+import os
+import queue
+import re
 import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from doseloop.transport import SerialTransport
 
-PATIENCE_S = 300  # emulated time is some 25 times slower than real time, more on a busy computer
+PATIENCE_S = 600  # emulated time is some 20 times slower than real time, more on a busy computer
 
 
 @dataclass
@@ -21,6 +28,62 @@ class Emulated:
     ready_ms: int
     trace: Path
     state: Path
+    home: Path  # its registry; who does not share it takes the port for a real board's
+
+    def cut(self) -> None:
+        """Cut the power: nothing is said, nothing written out."""
+        self.process.kill()
+        self.process.wait()
+
+    def mpremote(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run mpremote as a person does, and return what came of it."""
+        return subprocess.run(
+            [sys.executable, "-m", "mpremote", "connect", self.port, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+
+    def doseloop(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `doseloop ARGUMENTS --port PORT`."""
+        return subprocess.run(
+            [sys.executable, "-m", "doseloop", *arguments, "--port", self.port],
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE_S,
+            env={**os.environ, "DOSELOOP_HOME": str(self.home)},
+        )
+
+
+@contextmanager
+def powered(image: Path, folder: Path, *flags: str) -> Iterator[Emulated]:
+    """Power a board on; its flash lives in `folder`/state. Off again at the end."""
+    home, state, trace = folder / "home", folder / "state", folder / "trace"
+    # By its other name: on a /dev/pts/N mpremote waits for ever, on any other port ten seconds.
+    link = folder / "port"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "doseloop", "sim", "--emulated",
+         "--state", str(state), "--trace", str(trace), "--link", str(link), *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "DOSELOOP_UF2": str(image), "DOSELOOP_HOME": str(home)},
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
+    said: queue.SimpleQueue[str] = queue.SimpleQueue()
+    stderr = process.stderr
+    reader = threading.Thread(target=lambda: [said.put(line) for line in stderr], daemon=True)
+    reader.start()
+    try:
+        port = process.stdout.readline().strip()  # ends when the process does
+        line = said.get(timeout=10)
+        found = re.search(r"ready after ([0-9]+) ms", line)
+        assert port and found, line
+        yield Emulated(process, str(link), int(found[1]), trace, state, home)
+    finally:
+        process.terminate()
+        process.wait(30)
+        reader.join(10)
+        process.stdout.close()
+        stderr.close()
 
 
 class Line:
@@ -38,7 +101,10 @@ class Line:
         """Return what is said up to and without `mark`."""
         deadline = time.monotonic() + PATIENCE_S
         while mark not in self.heard:
-            assert time.monotonic() < deadline, f"no {mark!r} in {bytes(self.heard[-300:])!r}"
+            heard = bytes(self.heard[-300:])
+            assert time.monotonic() < deadline, f"no {mark!r} in {heard!r}"
+            # A line of rubbish gets E_LINE, which some tests provoke; all else is a refusal.
+            assert b"E_" not in heard.replace(b"E_LINE", b""), f"refused: {heard!r}"
             self.heard += self._transport.read()
         before, _, rest = bytes(self.heard).partition(mark)
         self.heard[:] = rest

@@ -1,22 +1,26 @@
-"""One emulated board for all tests here: a boot takes half a minute of a computer's time.
+"""The image, and one emulated board for all tests that only look at a running pump.
 
 Skipped as a whole without the emulator or an image: nothing here downloads one.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import importlib.util
 import os
-import queue
-import re
-import subprocess
-import sys
-import threading
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from emulated.board import Emulated
+from emulated.board import Emulated, powered
+
+ROOT = Path(__file__).resolve().parents[2]
+# Firmware and configuration as they lie on the flash, ready for power-on: some 10 s of work.
+_CACHE = ROOT / "out" / "emulated"
+_SOURCES = ("sim/emulated/placing.py", "sim/emulated/prompt.py", "flash/plan.py",
+            "flash/scripts.py")  # fmt: skip
 
 
 def why_not() -> str | None:
@@ -34,38 +38,53 @@ def why_not() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
+def image() -> Path:
+    """Give the MicroPython image; the boards of the tests have a home of their own, without."""
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("emulated")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "doseloop", "sim", "--emulated",
-         "--state", str(folder / "state"), "--trace", str(folder / "trace")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={"DOSELOOP_UF2": str(_image()), **os.environ, "DOSELOOP_HOME": str(folder / "home")},
-    )  # fmt: skip
-    assert process.stdout is not None and process.stderr is not None
-    said: queue.SimpleQueue[str] = queue.SimpleQueue()
-    stderr = process.stderr
-    reader = threading.Thread(target=lambda: [said.put(line) for line in stderr], daemon=True)
-    reader.start()
-    try:
-        port = process.stdout.readline().strip()  # ends when the process does
-        line = said.get(timeout=10)
-        found = re.search(r"ready after ([0-9]+) ms", line)
-        assert port and found, line
-        yield Emulated(process, port, int(found[1]), folder / "trace", folder / "state")
-    finally:
-        process.terminate()
-        process.wait(30)
-        reader.join(10)
-        process.stdout.close()
-        stderr.close()
-
-
-def _image() -> Path:
-    # The image may lie in the cache of the real home, and the board gets a home of its own.
     from doseloop.sim.emulated import image
 
     return image.find()
+
+
+@pytest.fixture(scope="session")
+def placed_state(image: Path) -> Path:
+    """Give a `--state` folder with this checkout's firmware and configuration, never booted."""
+    import doseloop
+    from doseloop import resources
+    from doseloop.boards import find_board
+    from doseloop.config import compile_config
+    from doseloop.flash.build import build
+    from doseloop.sim.emulated.kept import Kept
+    from doseloop.sim.emulated.placing import place
+    from doseloop.syringes import find_syringe
+
+    config = compile_config(find_board("pico_tmc2209"), find_syringe("bd-plastipak-50")).sealed
+    firmware = build(resources.firmware_root())
+    key = hashlib.sha256(image.read_bytes())
+    key.update((firmware.hash + config + importlib.metadata.version("rp2040py")).encode())
+    for artifact in firmware.loader:
+        key.update(artifact.data)
+    for name in _SOURCES:
+        key.update((Path(doseloop.__file__).parent / name).read_bytes())
+    folder = _CACHE / key.hexdigest()[:16]
+    if not folder.exists():
+        beside = folder.with_name(f"{folder.name}.{os.getpid()}")  # another worker may be at it
+        Kept(beside).begin(place(image, None, config, config))
+        try:
+            beside.rename(folder)
+        except OSError:
+            shutil.rmtree(beside)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def emulated(
+    image: Path, placed_state: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Emulated]:
+    """Give the board, booted."""
+    folder = tmp_path_factory.mktemp("emulated")
+    shutil.copytree(placed_state, folder / "state")
+    with powered(image, folder) as board:
+        yield board

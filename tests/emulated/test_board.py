@@ -7,10 +7,8 @@ ends the pump. Typed words take a tenth of the time of frames here: 15 ms of dev
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
-from itertools import pairwise
+from fractions import Fraction
 
 import oracle
 import pytest
@@ -24,10 +22,7 @@ from doseloop.transport import SerialTransport
 pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 STEPS, HZ = 200, 500
-# The emulator gives a state machine at most one instruction for each instruction of the CPU, and
-# writes off what it could not give: single intervals come out up to 1.7 us off, and all of them
-# together 0.03 % long. That is its granularity, not the pump's.
-GRANULARITY_NS = 2_000
+TICK_NS = 1000
 
 
 def test_boots(emulated: Emulated, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +36,7 @@ def test_an_infusion_is_exact_and_deaf_to_ctrl_c(
 ) -> None:
     al = oracle.al_per_step("pico_tmc2209", "bd-plastipak-50")
     volume_nl = -(-STEPS * al // 10**9)  # rounded up: still 200 steps, a step is 174 nL
-    rate_ul_per_h = HZ * 3600 * al // 10**9
+    rate_ul_per_h = HZ * 3600 * al // 10**12
     with Line(emulated.port) as line:
         line.type(b"load 40 mL\n")
         line.until(b"ok remaining_nl=")
@@ -51,18 +46,20 @@ def test_an_infusion_is_exact_and_deaf_to_ctrl_c(
         line.until(b"ok run=")
         # At a line's start: the only place where they could be more than data.
         line.type(b"\x03\x03\x03\n\x03\n")
-        line.until(b" end ")
+        line.until(b" ms end ")
         end = dict(re.findall(r"(\w+)=(\w+)", line.until(b"\r\n")))
     assert end["reason"] == "done"
     assert [end[f"{word}_steps"] for word in ("ordered", "commanded", "witnessed")] == ["200"] * 3
 
     edges = _edges(emulated)
     assert [edge.position for edge in edges] == list(range(1, STEPS + 1))
-    period_ns = al * 3600 * 10**9 / (rate_ul_per_h * 10**9)
-    off = [round(b.ns - a.ns - period_ns) for a, b in pairwise(edges)]
+    # Step k is due at t0 + floor(k P): so every edge is off its tick by the same time, t0's.
+    period = Fraction(al * 3600 * 10**9, rate_ul_per_h * 10**12 * TICK_NS)
+    off = [edge.ns - TICK_NS * (k * period // 1) for k, edge in enumerate(edges, 1)]
+    spread = max(off) - min(off)
     with capsys.disabled():
-        print(f"\ninterval error: {min(off)} ... {max(off)} ns over {len(edges)} edges")
-    assert max(map(abs, off)) <= GRANULARITY_NS
+        print(f"\n{len(edges)} edges, each {spread} ns or less off the exact schedule")
+    assert spread == 0
 
 
 def test_the_library_sees_the_run(emulated: Emulated) -> None:
@@ -80,12 +77,8 @@ def test_the_library_sees_the_run(emulated: Emulated) -> None:
 
 
 def test_break_in_gives_mpremote_a_prompt(emulated: Emulated) -> None:
-    with Line(emulated.port) as line:
-        # Not left to mpremote: it sends its next byte at once, and the pump, some 25 times slower
-        # here than on a Pico, reads both in one go and drops the second.
-        line.type(b"\x03")
-        line.until(b">>> ")
-    assert _mpremote(emulated.port, "print(6 * 7)") == "42"
+    done = emulated.mpremote("resume", "exec", "print(6 * 7)")
+    assert (done.stdout.strip(), done.stderr) == ("42", "")
 
 
 def test_the_flash_is_kept(emulated: Emulated) -> None:
@@ -99,14 +92,3 @@ def _edges(emulated: Emulated) -> list[oracle.Edge]:
         assert time.monotonic() < deadline, f"{len(edges)} edges"
         time.sleep(0.1)
     return edges
-
-
-def _mpremote(port: str, code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "mpremote", "connect", port, "resume", "exec", code],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()

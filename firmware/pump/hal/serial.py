@@ -23,6 +23,7 @@ class Serial:
 
     def __init__(self):
         micropython.kbd_intr(-1)
+        self._one = bytearray(1)
         self._out = sys.stdout.buffer
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
@@ -41,7 +42,7 @@ class Serial:
 
     def read(self):
         """Return the bytes that are there, at most 128 at a time; b"" if none."""
-        return bytes(_take(self._in.ipoll, sys.stdin.buffer.read, bytearray()))
+        return bytes(_take(self._in.ipoll, sys.stdin.buffer.readinto, self._one, bytearray()))
 
     def write(self, data, start):
         """Write from ``data[start:]`` what the host takes now; return the bytes taken.
@@ -65,18 +66,15 @@ class Serial:
 
 
 @micropython.native
-def _take(ready, read, got):
-    # Asked before every byte: read() would wait for one that is not there.
-    for _ in range(_READ_MAX):
-        there = False
+def _take(ready, read_into, one, got):
+    # Asked before every byte: a read would wait for one that is not there.
+    while len(got) < _READ_MAX:
         for _ in ready(0):
-            there = True
-        if not there:
+            read_into(one)
+            got.append(one[0])
             break
-        byte = read(1)
-        if not byte:
+        else:
             break
-        got += byte
-        if byte == b"\x03":
+        if one[0] == 3:
             break  # what follows a break-in is the REPL's
     return got

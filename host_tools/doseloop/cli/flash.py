@@ -13,7 +13,7 @@ from doseloop import boards, ports, resources
 from doseloop.errors import UsageError
 from doseloop.flash import build as building
 from doseloop.flash import guard, uf2
-from doseloop.flash.board import Board
+from doseloop.flash.board import TIMEOUT_S, Board
 from doseloop.flash.build import Build
 from doseloop.flash.deploy import Deployed, VerifyError, deploy
 from doseloop.flash.plan import check_target
@@ -61,16 +61,20 @@ def flash(
         _show_build(build, as_json)
         return
     chosen = ports.choose(port)
-    done = _deploy(build, chosen)
+    done = put(build, chosen)
     _show_deployed(build, done, chosen, board, as_json)
 
 
-def _deploy(build: Build, port: str) -> Deployed:
+def put(build: Build, port: str) -> Deployed:
+    """Make `build` run on the board at `port`, telling the steps on stderr. Raise DoseloopError.
+
+    Returns when the board has restarted and reported the hash of `build`.
+    """
     serial = guard.usb_serial(port)
     click.echo(f"asking the pump on {port} to step aside", err=True)
     if guard.release(port) is None:
         click.echo("no pump firmware answers; trying the MicroPython prompt", err=True)
-    board = Board(port)
+    board = Board(port, TIMEOUT_S * guard.slowness(port))
     size = sum(len(a.data) for a in (*build.payload, *build.loader))
     try:
         with click.progressbar(length=size, label="sending", file=sys.stderr) as bar:

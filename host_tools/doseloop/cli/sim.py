@@ -39,6 +39,7 @@ def speed(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--address", type=int, help=_NOT_YET)
 @click.option("--emulated", is_flag=True, help="MicroPython's own image in an RP2040 emulator")
 @click.option("--uf2", type=click.Path(path_type=Path), help="that image [DOSELOOP_UF2]")
+@click.option("--blank", is_flag=True, help="--emulated without firmware, until it is flashed")
 @click.option("--linger", type=float, hidden=True, help="end after so many seconds alone")
 def sim(
     link: Path | None,
@@ -55,6 +56,7 @@ def sim(
     address: int | None,
     emulated: bool,
     uf2: Path | None,
+    blank: bool,
     linger: float | None,
 ) -> None:
     """Serve the firmware on a pseudo-terminal; the first line printed is the port's path."""
@@ -65,15 +67,14 @@ def sim(
     if emulated:
         given = {
             "--speed": speed != "1",
-            "--control": control is not None,
-            "--fault": bool(faults),
-            "--hold": hold,
             "--every-tick": every_tick,
         }
-        _emulate(given, link, board, syringe, state, trace, uf2, linger)
+        _emulate(
+            given, link, board, syringe, state, trace, uf2, linger, blank, control, faults, hold
+        )
         return
-    if uf2 is not None:
-        raise UsageError("--uf2 belongs to --emulated")
+    if uf2 is not None or blank:
+        raise UsageError(f"{'--blank' if blank else '--uf2'} belongs to --emulated")
     try:
         from doseloop.sim import faults as fault_names
         from doseloop.sim.launcher import Launcher
@@ -120,6 +121,10 @@ def _emulate(
     trace: Path | None,
     uf2: Path | None,
     linger: float | None,
+    blank: bool,
+    control: Path | None,
+    faults: tuple[str, ...],
+    hold: bool,
 ) -> None:
     for flag, used in given.items():
         if used:
@@ -128,6 +133,8 @@ def _emulate(
             )
     board, syringe = _chosen(board, syringe, state)
     try:
+        from doseloop.sim import faults as fault_names
+        from doseloop.sim.emulated.faults import check
         from doseloop.sim.emulated.server import Server
     except ImportError as error:  # rp2040py; fcntl and termios
         raise UsageError(
@@ -135,6 +142,7 @@ def _emulate(
             next="pip install 'doseloop[emulated]'",
         ) from error
 
+    parsed = tuple(check(fault_names.parse(text)) for text in faults)
     if trace is not None:
         _make_room(trace)
     server = Server(
@@ -145,6 +153,10 @@ def _emulate(
         trace=trace,
         link=link,
         linger_s=linger,
+        blank=blank,
+        control=control,
+        faults=parsed,
+        hold=hold,
     )
     try:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -40,9 +40,10 @@ class Deployed:
     changed: bool
 
 
-def look(target: Target) -> Inventory:
-    """Return what lies on the board."""
-    return read_inventory(target.run(scripts.INVENTORY))
+def look(target: Target, only: str | None = None) -> Inventory:
+    """Return what lies on the board; of the firmware folders only `only`, when it is named."""
+    folders = None if only is None else [only]
+    return read_inventory(target.run(scripts.fill(scripts.INVENTORY, only=folders)))
 
 
 def deploy(
@@ -70,11 +71,11 @@ def deploy(
         )
     )
     target.send(plan.send, progress)
-    verify(build, plan, look(target))
+    verify(build, plan, look(target, plan.folder))
     target.run(scripts.fill(scripts.SWITCH, loader=list(plan.loader), folder=plan.folder))
-    switched = look(target)
-    if switched.active != plan.folder:
-        raise LinkError(f"the switch failed: '{switched.active}' is still active")
+    active = target.run(scripts.ACTIVE).strip()
+    if active != plan.folder:
+        raise LinkError(f"the switch failed: '{active}' is still active")
     return Deployed(plan, changed=True)
 
 

@@ -1,11 +1,11 @@
 # Runs on the board, at MicroPython's prompt: the pump's own parts, driven through measured runs.
+# Line by line, because the prompt's memory counts: what is here is missing in `heap_app`.
 # ruff: noqa
-import gc, os, time, machine, micropython
+import gc, time, machine, micropython, uctypes
 
 gc.collect()
 print("heap_prompt", gc.mem_free())
 import pump.app
-import pump.tick as t
 
 app = pump.app.App()
 c = app.controller
@@ -14,62 +14,73 @@ print("heap_app", gc.mem_free())
 al = c.config["motion"]["al_per_step"]
 dose = c.motor._dose
 low = [10**9]
+wait = app.serial.wait
+app.serial.wait = lambda ms: wait(min(ms, 200))  # the end of a run is what is waited for here
+records = [0, 0]
 
 
 def prepare(hz, steps):
     from pump import order
 
     items = [{"mode": "infuse", "volume_al": steps * al, "rate_al_per_h": hz * 3600 * al}]
-    c.load(40 * 10**15)
+    c.load(50 * 10**15)
     c.plan(order.make("p", items, c.config), True)
 
 
-def nothing():
-    pass
-
-
-log = [None, 0]
-
-
-def load_small():
+def collect():
     gc.collect()
-    low[0] = min(low[0], gc.mem_free())
+    records[1] += 1
+    if records[1] % 8 == 1:  # asking takes as long as collecting
+        low[0] = min(low[0], gc.mem_free())
 
 
-def load_log():
-    load_small()
-    log[1] += 1
-    if log[1] % 4 == 0:  # what an event log does: append a record, out at once
+def collect_and_log():
+    collect()
+    records[0] += 1
+    if records[0] % 8 == 0:  # as an event log does it: append a record, out at once
         with open("/perf.log", "ab") as f:
-            f.write(b"%060d\n" % log[1])
+            f.write(b"%060d\n" % records[0])
 
 
-def go(load=nothing, mask_at_us=None, mask_us=400000):
-    passes = 0
+def go(load=None, mask_at_us=None):
     longest = 0
+    passes = 0
     c.start()
     begun = time.ticks_us()
-    while c.state in ("infusing", "withdrawing"):
+    while c.motor.moving:
         at = time.ticks_us()
         app._pass()
-        load()
-        passes += 1
-        longest = max(longest, time.ticks_diff(time.ticks_us(), at))
+        if load:
+            load()
+        if c.motor.moving:
+            passes += 1
+            longest = max(longest, time.ticks_diff(time.ticks_us(), at))
         if mask_at_us is not None and time.ticks_diff(time.ticks_us(), begun) > mask_at_us:
             mask_at_us = None
-            masked(mask_us)
-    run = c.run
+            masked()
+    r = c.run
     print()
     print(
-        "result state=%s ordered=%d commanded=%d witnessed=%d flags=%d passes=%d longest_us=%d sent=%d dropped=%d heap_low=%d"
-        % (c.state, run.ordered, run.commanded, run.witnessed, dose.flags, passes, longest, app.link._sent, app.link.dropped, low[0])
+        "result ordered=%d commanded=%d witnessed=%d flags=%d passes=%d longest_us=%d sent=%d dropped=%d heap_low=%d records=%d"
+        % (
+            r.ordered,
+            r.commanded,
+            r.witnessed,
+            dose.flags & ~64,
+            passes,
+            longest,
+            app.link._sent,
+            app.link.dropped,
+            low[0],
+            records[0],
+        )
     )
 
 
-def masked(us):
+def masked():
     irq = machine.disable_irq()
     t0 = time.ticks_us()
-    while time.ticks_diff(time.ticks_us(), t0) < us:
+    while time.ticks_diff(time.ticks_us(), t0) < 400000:
         pass
     machine.enable_irq(irq)
 
@@ -80,10 +91,8 @@ def telemetry(ms):
 
 
 # -- the tick, from beneath: time stolen from a loop that does nothing but look at the clock -----
-seen = bytearray(4 * 8)  # ticks, stolen us, worst us, worst gap us, last beat
-import uctypes
-
-raw = uctypes.bytearray_at(0x40054000, 64)
+seen = bytearray(16)  # ticks, stolen us, worst us, worst gap us
+timer = uctypes.bytearray_at(0x40054000, 64)
 
 
 @micropython.viper
@@ -109,16 +118,67 @@ def stolen(out: ptr32, state: ptr32, timer: ptr32, for_us: int):
 
 
 def cost(for_us):
-    for i in range(len(seen)):
-        seen[i] = 0
     c.start()
-    stolen(seen, dose.state, raw, 20000)  # the first fill is main's; let the first ticks pass
-    for i in range(len(seen)):
-        seen[i] = 0
-    t0 = time.ticks_us()
-    stolen(seen, dose.state, raw, for_us)
-    took = time.ticks_diff(time.ticks_us(), t0)
+    stolen(seen, dose.state, timer, 20000)  # main has filled the queue; now the tick takes over
+    seen[:] = bytes(16)
+    stolen(seen, dose.state, timer, for_us)
     w = [int.from_bytes(seen[i : i + 4], "little") for i in range(0, 16, 4)]
-    print("cost ticks=%d stolen_us=%d worst_us=%d gap_us=%d over_us=%d" % (w[0], w[1], w[2], w[3], took))
-    while c.state == "infusing":
+    print(
+        "result ticks=%d stolen_us=%d worst_us=%d gap_us=%d for_us=%d"
+        % (w[0], w[1], w[2], w[3], for_us)
+    )
+    c.stop()
+
+
+# -- stops: GPIO 15 goes high the moment the cause happens ---------------------------------------
+flag = machine.Pin(15, machine.Pin.OUT, value=0)
+
+
+def raise_in_main(after_ms):
+    flush = app.link.flush
+
+    def broken():
+        if time.ticks_diff(time.ticks_ms(), begun) > after_ms:
+            app.link.flush = flush
+            flag(1)
+            raise RuntimeError("on purpose")
+        flush()
+
+    app.link.flush = broken
+    c.start()
+    begun = time.ticks_ms()
+    while c.motor.moving:
+        try:
+            app._pass()
+        except Exception as error:
+            app._broken(error)
+    print("\nresult alarm=" + ",".join(app.alarms.standing()))
+
+
+def die(after_ms):
+    c.start()
+    begun = time.ticks_ms()
+    while time.ticks_diff(time.ticks_ms(), begun) < after_ms:
         app._pass()
+    irq = machine.disable_irq()
+    flag(1)
+    while True:
+        pass
+
+
+def hang(after_ms):
+    c.start()
+    begun = time.ticks_ms()
+    while time.ticks_diff(time.ticks_ms(), begun) < after_ms:
+        app._pass()
+    flag(1)
+    while True:
+        pass
+
+
+def serve(load=None):
+    c.start()
+    while c.motor.moving:
+        app._pass()
+        if load:
+            load()

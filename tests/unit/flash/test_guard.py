@@ -52,7 +52,7 @@ class Answering:
                 return
             *lines, buffer = buffer.split(b"\n")
             for line in lines:
-                _, seq, request = wire.decode(line)
+                _, seq, request = wire.decode(line.lstrip(b"\r"))
                 if request["c"] == "end":
                     return
                 self.asked.append(request["c"])
@@ -109,7 +109,7 @@ def test_a_working_pump_is_left_alone(answering, state):
     with pytest.raises(Refused, match=state) as refused:
         guard.release(pump.port)
     assert refused.value.exit_code == 5
-    assert pump.asked == ["hello"]
+    assert "maintenance" not in pump.asked
 
 
 def test_a_simulated_pump_is_not_a_board(answering):

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 
-BUILT = ("demo", "test", "lint", "format", "flash", "docs", "lock", "env")
-NOT_BUILT = ("perf", "fuzz", "soak", "accuracy", "uf2")
+BUILT = ("demo", "test", "lint", "format", "flash", "docs", "lock", "env", "uf2")
+NOT_BUILT = ("perf", "fuzz", "soak", "accuracy")
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

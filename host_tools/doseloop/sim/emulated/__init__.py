@@ -5,3 +5,6 @@ In the order a start takes: `image` (which MicroPython), `chip` (the one user of
 `bench` (what is wired to its pins), `server` (the port, in step with real time).
 docs/decisions/0006-emulated-board.md says what may be concluded from it, and what may not.
 """
+
+# What the registry of running pumps calls such a board; who waits for one must be patient.
+BOARD = "board (emulated RP2040)"

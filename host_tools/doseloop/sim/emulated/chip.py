@@ -25,6 +25,8 @@ XIP = FLASH_START_ADDRESS
 
 _CYCLE_NS = 8  # 125 MHz
 _FP_PER_NS = 32  # the emulator counts PIO time in 1/256 cycles
+_EP2_IN = 0x90  # buffer control of the serial line, from the start of the USB memory
+_AVAILABLE = 1 << 10
 _JMP_X_DEC = 2  # conditions of PIO's jmp
 _JMP_PIN = 6
 _NOP = 0xA042  # mov y, y
@@ -49,14 +51,19 @@ class Chip:
         self._clock = self._device.simulator.clock
         if file_system is not None:
             self.poke(FS_START, file_system)
-        self.connected = False
+        self.connected = False  # to USB, since the last reset
+        self.resets = 0
         self._device.cdc.on_serial_data = lambda data: on_serial(bytes(data))
         self._device.cdc.on_device_connected = self._enumerated
+        self._clear_line = self._mcu.usb_ctrl.on_reset
+        self._mcu.usb_ctrl.on_reset = self._reset
         self._to_chip = bytearray()
         self._limit = self._clock.create_alarm(self._end_batch)
         self._pace = self._clock.create_alarm(self._run_pio)
         self._pace.schedule(0.0)
-        self._skipped: dict[Any, tuple[int, int]] = {}  # machine: passes skipped, their length
+        # machine: passes skipped, their length, when the last one begins; all until it has begun
+        self._unfetched: list[int] = []  # packets in the endpoint of a deaf computer
+        self._skipped: dict[Any, tuple[int, int, int]] = {}
         self._mcu.core.pc = FLASH_START_ADDRESS
 
     @property
@@ -91,6 +98,40 @@ class Chip:
         self._unskip()
         self._mcu.gpio[number].set_input_value(high)
 
+    def analog(self, channel: int, value: int) -> None:
+        """Set what an ADC channel (0 ... 3 are GPIO 26 ... 29) converts: 0 ... 4095."""
+        self._mcu.adc.channel_values[channel] = value
+
+    def deafen(self, deaf: bool) -> None:
+        """Let the computer leave lying what the board sends, or fetch it again."""
+        usb = self._mcu.usb_ctrl
+        if deaf:
+            fetch = usb.dpram_updated
+
+            def leave(offset: int, value: int) -> None:
+                if offset == _EP2_IN and value & _AVAILABLE:
+                    self._unfetched.append(value)
+                else:
+                    fetch(offset, value)
+
+            usb.dpram_updated = leave
+            return
+        del usb.dpram_updated
+        unfetched, self._unfetched = self._unfetched, []
+        for value in unfetched:
+            usb.dpram_updated(_EP2_IN, value)
+
+    def hasten_watchdog(self, left_ms: int) -> float:
+        """Leave the running watchdog `left_ms`; return how many ms it had left. It counts on."""
+        timer = self._mcu.watchdog.timer
+        had: float = timer.counter / 2000  # two counts a microsecond: RP2040-E1
+        timer.set(left_ms * 2000)
+        return had
+
+    def preset_clock(self, us: int) -> None:
+        """Put the microsecond counter to `us`, as if the board had been on for so long."""
+        self._mcu.timer._epoch_nanos = self._clock.nanos - us * 1000.0  # pyright: ignore[reportPrivateUsage]
+
     def poke(self, offset: int, data: bytes) -> None:
         """Write flash behind the firmware's back."""
         self._mcu.flash[offset : offset + len(data)] = data
@@ -101,6 +142,15 @@ class Chip:
 
     def _enumerated(self) -> None:
         self.connected = True
+
+    def _reset(self) -> None:
+        # The chip has reset itself: it is off the USB bus till it has booted, its PIO is blank.
+        if self._clear_line is not None:
+            self._clear_line()
+        self.connected = False
+        self.resets += 1
+        self._to_chip.clear()
+        self._skipped.clear()
 
     def _end_batch(self) -> None:
         self._device.simulator.stopped = True
@@ -141,7 +191,7 @@ class Chip:
     def _skip(self, pio: Any, machine: Any) -> None:
         """Leave out the passes of a delay loop: all but the last, where anything may follow."""
         if machine in self._skipped:
-            if machine.next_due_fp > pio.cycle_fp:
+            if machine.next_due_fp == self._skipped[machine][2]:
                 return
             del self._skipped[machine]
         if machine.x < 2 or machine.exec_valid:
@@ -151,7 +201,7 @@ class Chip:
             passes = machine.x - 1
             machine.x = 1
             machine.next_due_fp += passes * length_fp
-            self._skipped[machine] = (passes, length_fp)
+            self._skipped[machine] = (passes, length_fp, machine.next_due_fp)
 
     def _delay_loop(self, pio: Any, machine: Any) -> int:
         # How long a pass takes when the machine stands before a loop that only waits, else 0.
@@ -174,9 +224,13 @@ class Chip:
     def _unskip(self) -> None:
         # Something is about to happen that a waiting machine may look at.
         now_fp = int(self._clock.nanos) * _FP_PER_NS
-        for machine, (passes, length_fp) in self._skipped.items():
+        for machine, (passes, length_fp, due_fp) in self._skipped.items():
+            if machine.next_due_fp != due_fp:  # it has gone on from there, or was set anew
+                continue
             back = min(passes, max(0, (machine.next_due_fp - now_fp) // length_fp))
             machine.x += back
             machine.next_due_fp -= back * length_fp
         self._skipped.clear()
+        for pio in self._mcu.pio:  # it keeps the earliest of its machines' times
+            pio.recompute_due()
         self._pace.schedule(0.0)

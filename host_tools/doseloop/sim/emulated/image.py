@@ -30,8 +30,9 @@ def find(named: Path | None = None) -> Path:
         raise UsageError(
             f"the emulated board needs a MicroPython image, and {path} is none",
             code="E_UF2",
-            next=f"download RPI_PICO {MICROPYTHON_VERSION} from micropython.org/download/RPI_PICO,"
-            f" then --uf2 FILE, or DOSELOOP_UF2=FILE, or keep it as {cached()}",
+            next=f"make uf2 fetches it; or download RPI_PICO {MICROPYTHON_VERSION} from"
+            " micropython.org/download/RPI_PICO, then --uf2 FILE, or DOSELOOP_UF2=FILE, or keep"
+            f" it as {cached()}",
         )
     uf2.check_version(uf2.read_image(path))
     return path

@@ -20,6 +20,13 @@ from doseloop.sim.emulated.chip import FS_SIZE
 from doseloop.sim.emulated.prompt import Prompt
 
 _CONFIG = "/config.sealed"
+_HELD = f"""
+try:
+    with open({_CONFIG!r}) as file:
+        print(file.read(), end="")
+except OSError:
+    pass
+"""
 _FREE = "import gc\ngc.collect()\nprint(gc.mem_free())"
 
 
@@ -45,17 +52,29 @@ def place(image: Path, kept: Placed | None, config: str | None, default: str) ->
     sealed texts. Raises what a deploy raises.
     """
     firmware = build(resources.firmware_root())
-    wanted = config or (kept.config if kept else default)
-    if kept is not None and (kept.firmware, kept.config) == (firmware.hash, wanted):
+    if kept is not None and kept.firmware == firmware.hash and config in (None, kept.config):
         return kept
     prompt = Prompt(image, kept.file_system if kept else None)
     free = int(prompt.run(_FREE))
+    held = prompt.run(_HELD) if kept else ""  # a person may have pushed another one since
+    wanted = config or held or default
     if kept is None:
         _fill(prompt, firmware)
     elif kept.firmware != firmware.hash:
         deploy(firmware, prompt, check_target, _silent)
-    prompt.send(((Artifact(_CONFIG, wanted.encode("ascii")), _CONFIG),), _silent)
+    if wanted != held:
+        prompt.send(((Artifact(_CONFIG, wanted.encode("ascii")), _CONFIG),), _silent)
     return Placed(prompt.chip.file_system(), firmware.hash, wanted, free)
+
+
+def untouched(kept: Placed | None, config: str | None, default: str) -> Placed:
+    """Return a flash that nothing is added to: the kept one, else an erased one.
+
+    `config`, else what was kept, else `default` says only how the board is wired.
+    """
+    if kept is None:
+        return Placed(bytes([0xFF]) * FS_SIZE, "", config or default)
+    return Placed(kept.file_system, kept.firmware, config or kept.config)
 
 
 def _fill(prompt: Prompt, firmware: Build) -> None:

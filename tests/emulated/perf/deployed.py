@@ -1,0 +1,71 @@
+"""Figures of the board as deployed: booted from its flash, spoken to over its serial line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from emulated.perf.measure import TELEMETRY_MS, fast_config
+from emulated.rig import Rig, flash
+
+from doseloop import resources
+
+Reply = dict[str, Any]
+
+
+class Talk:
+    """A host program's side of the line, in device time."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._wire = resources.firmware_module("wire")
+        self._seq = 0
+        self._session: int | None = None
+        self.round_trip_ms = 0.0
+
+    def ask(self, command: str, **arguments: Any) -> Reply:
+        """Send a request; return what the reply says is ok. Fail for a refusal."""
+        rig = self._rig
+        self._seq += 1
+        name = f"talk-{self._seq}"
+        request = {"s": self._session, "id": name, "c": command, "a": arguments}
+        rig.say(self._wire.encode("q", self._seq, request))
+        assert rig.advance(1000, lambda: rig.chip.room)
+        begun = rig.ms
+        while True:
+            rig.until(b"!r ", 2000)
+            line = "!r " + rig.until(b"\n", 500).strip()
+            _, _, reply = self._wire.decode(line.encode())
+            if reply["id"] == name:
+                break
+        self.round_trip_ms = round(rig.ms - begun, 1)
+        assert "ok" in reply, reply
+        if command == "hello":
+            self._session = reply["ok"]["session"]
+        return reply["ok"]
+
+
+def board(image: Path) -> dict[str, Any]:
+    """Boot, and measure: time to ready, heap, round trips, telemetry."""
+    text, body = fast_config()
+    rig = Rig(image, flash(image, text), body["board"])
+    rig.until(b" boot cause=", 5000)
+    found: dict[str, Any] = {"ready_ms": round(rig.ms)}
+    talk = Talk(rig)
+    found["heap_free"] = talk.ask("hello")["heap_free"]
+    talk.ask("status")
+    found["round_trip_ms"] = talk.round_trip_ms
+    al = body["motion"]["al_per_step"]
+    talk.ask("load", volume_al=40 * 10**15)
+    talk.ask("infuse", volume_al=5_000 * al, rate_al_per_h=1_000 * 3600 * al)
+    talk.ask("start")
+    talk.ask("status")
+    found["round_trip_moving_ms"] = talk.round_trip_ms
+    talk.ask("watch", ms=TELEMETRY_MS)
+    rig.heard.clear()
+    rig.advance(500)
+    lines = [line for line in bytes(rig.heard).split(b"\n") if line.startswith(b"!t ")]
+    found["telemetry_per_s"] = 2 * (len(lines) - 1)
+    found["telemetry_dropped"] = json.loads(lines[-2].split(b" ", 2)[2][:-9])["dropped"]
+    return found

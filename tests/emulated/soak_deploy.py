@@ -1,0 +1,169 @@
+"""Long cases of a deploy: power cut at any moment of it, and an application that won't start.
+
+Not collected by name; `make soak-emulated` runs it. The cuts are taken from one deploy inside the
+emulator: each state that the flash passes through is what a power cut there would leave.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from emulated.board import powered
+from emulated.firmware import varied
+
+from doseloop import resources
+from doseloop.cli.flash import put
+from doseloop.errors import LinkError
+from doseloop.flash import scripts
+from doseloop.flash.build import Artifact, Build, build
+from doseloop.flash.deploy import deploy
+from doseloop.flash.plan import check_target
+from doseloop.sim.emulated.chip import Chip
+from doseloop.sim.emulated.kept import Kept
+from doseloop.sim.emulated.prompt import Prompt
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
+
+_SLICE_NS = 200_000  # a page takes the emulated flash less, a file some ms
+
+# Mounts a file as the board's flash and prints the deploy's own inventory of it.
+_MOUNT = """
+import os, vfs
+class Flash:
+    def __init__(self):
+        self.file = open(PATH, "r+b")
+    def readblocks(self, block, buf, offset=0):
+        self.file.seek(block * 4096 + offset)
+        self.file.readinto(buf)
+    def writeblocks(self, block, buf, offset=0):
+        self.file.seek(block * 4096 + offset)
+        self.file.write(buf)
+    def ioctl(self, op, arg):
+        return {4: 352, 5: 4096}.get(op, 0)
+flash = Flash()
+vfs.umount("/")
+vfs.mount(vfs.VfsLfs2(flash, progsize=256), "/")
+os.chdir("/")
+"""
+
+
+class Watched(Prompt):
+    """A prompt that shows every state its flash passes through, once `seen` is set."""
+
+    seen: Callable[[bytes], None] | None = None
+    _last: bytes = b""
+
+    def _step(self, end_ms: int, complaint: str) -> None:
+        if self.seen is None:
+            super()._step(end_ms, complaint)
+            return
+        assert self.chip.ns < end_ms * 10**6, complaint
+        self.chip.run(_SLICE_NS)
+        now = self.chip.file_system()
+        if now != self._last:
+            self._last = now
+            self.seen(now)
+
+    def send(self, files, progress):  # type: ignore[no-untyped-def]
+        for file in files:  # one by one, as mpremote does
+            super().send((file,), progress)
+
+
+def test_a_cut_at_any_moment_leaves_the_old_firmware_or_the_new(
+    image: Path, placed_state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = build(resources.firmware_root())
+    new = _all_new(old)
+    placed = Kept(placed_state).read()
+    assert placed is not None
+    states: list[str] = []
+    borders: list[bytes] = [placed.file_system]  # where it changes over
+
+    def judge(flash: bytes) -> None:
+        runs = _what_runs(flash, tmp_path / "flash.bin", (old, new))
+        if states and states[-1] != runs:
+            borders.append(flash)
+        elif not (states and len(borders) > 1):
+            borders[0] = flash
+        states.append(runs)
+
+    prompt = Watched(image, placed.file_system)
+    prompt.seen = judge
+    start_ns = prompt.chip.ns
+    deploy(new, prompt, check_target, lambda path, size: None)
+    took_ms = (prompt.chip.ns - start_ns) // 10**6
+    prompt.seen = None
+    with capsys.disabled():
+        print(f"\n{len(states)} states of the flash in {took_ms} ms: "
+              f"{states.count('old')} old, {states.count('new')} new")  # fmt: skip
+    assert states == ["old"] * states.count("old") + ["new"] * states.count("new")
+    assert states.count("old") > len(new.payload)
+    assert states[-1] == "new"
+    # The last flash of the old one and the first of the new one, on the chip itself.
+    assert [_hash_after_boot(image, flash) for flash in borders] == [old.hash, new.hash]
+
+
+def test_an_application_that_crashes_is_told_and_replaced(
+    image: Path, placed_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(placed_state, tmp_path / "state")
+    with powered(image, tmp_path, "--blank") as board:
+        monkeypatch.setenv("DOSELOOP_HOME", str(board.home))
+        with pytest.raises(LinkError, match="at MicroPython's prompt") as told:
+            put(varied(tmp_path, "0.6.6", crash=True), board.port)
+        assert told.value.code == "E_START"
+        why = board.mpremote("resume", "exec", "import main")  # as the error says
+        assert "this firmware is broken" in why.stdout + why.stderr
+        done = put(build(resources.firmware_root()), board.port)  # raises unless it runs
+        assert done.plan.send == ()  # it was still there
+
+
+def _all_new(old: Build) -> Build:
+    # The same code, yet no file the same: .mpy files may be followed by anything.
+    files = tuple(Artifact(a.path, a.data + b"\0") for a in old.files)
+    return Build("0.7.7", files, old.loader)
+
+
+def _what_runs(flash: bytes, file: Path, builds: tuple[Build, Build]) -> str:
+    file.write_bytes(flash)
+    beside = Path(sys.executable).with_name("micropython")
+    script = _MOUNT.replace("PATH", repr(str(file))) + scripts.fill(scripts.INVENTORY, only=None)
+    named = os.environ.get("DOSELOOP_MICROPYTHON", str(beside))
+    done = subprocess.run([named, "-c", script], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    old, new = builds
+    for name, wanted in (("old", old), ("new", new)):
+        if found["active"] == wanted.folder:
+            there = found["files"]
+            for artifact in wanted.payload:
+                assert there.get(f"/{wanted.folder}/{artifact.path}") == artifact.sha256, artifact
+            return name
+    raise AssertionError(f"active: {found['active']}")
+
+
+def _hash_after_boot(image: Path, flash: bytes) -> str:
+    heard = bytearray()
+    chip = Chip(image, heard.extend, flash)
+    _until(chip, heard, b" boot cause=power")
+    chip.send(b"hello\n")
+    _until(chip, heard, b" hash=")
+    _until(chip, heard, b" ")
+    return bytes(heard).decode()
+
+
+def _until(chip: Chip, heard: bytearray, mark: bytes) -> None:
+    end_ns = chip.ns + 5 * 10**9
+    while mark not in heard:
+        assert chip.ns < end_ns, bytes(heard)
+        chip.run(1_000_000)
+    if mark == b" ":
+        heard[:] = heard.partition(mark)[0]
+    else:
+        heard[:] = heard.partition(mark)[2]

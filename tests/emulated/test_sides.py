@@ -1,0 +1,223 @@
+"""Sides of the chip that bite: what a desk can't show, on the genuine image.
+
+The pump's own parts run at MicroPython's prompt (guests/perf.py, guests/sides.py). Each test works
+on its own copy of one board that has come so far, so the boot is paid once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulated.perf import measure
+from emulated.rig import Rig, flash, in_fork, pairs
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
+FLAG = 15
+DEATH_MS = 1000  # "CPU dead: last edge within 1 s"
+
+
+@pytest.fixture(scope="module")
+def rig(image: Path) -> Iterator[Rig]:
+    text, body = measure.fast_config()
+    board = Rig(image, flash(image, text), body["board"])
+    board.to_prompt()
+    board.chip.preset_clock(0)
+    for guest in ("perf.py", "sides.py"):
+        board.run((measure.GUESTS / guest).read_text())
+    yield board
+
+
+def drive(
+    rig: Rig, hz: int, steps: int, script: str, ms: float = 3000, act: Any = None
+) -> dict[str, Any]:
+    """Run `script` on a prepared run; return what it said, the edges, and when it went wrong."""
+    raised: list[int] = []
+    rig.watch(FLAG, raised)
+    rig.run(f"prepare({hz}, {steps})")
+    rig.heard.clear()
+    rig.rising.clear()
+    rig.begin(script)
+    rig.advance(ms, act or (lambda: b"\nresult " in rig.heard))
+    said = bytes(rig.heard).decode("utf-8", "replace")
+    return {
+        "said": said,
+        "words": pairs(said.partition("\nresult ")[2].partition("\r\n")[0]),
+        "edges": list(rig.rising),
+        "wrong_ns": raised[0] if raised else None,
+        "enabled": rig.bench.enabled,
+    }
+
+
+def exact(edges: list[int], hz: int) -> bool:
+    """Whether the edges keep the beat to the nanosecond."""
+    return all(edge - edges[0] == i * 10**9 // hz for i, edge in enumerate(edges))
+
+
+def last_after_ms(found: dict[str, Any]) -> float:
+    """Return how long after it went wrong the last edge came."""
+    return (found["edges"][-1] - found["wrong_ns"]) / 1e6
+
+
+def test_a_storm_of_control_c_is_only_bytes(rig: Rig) -> None:
+    def storm(board: Rig) -> dict[str, Any]:
+        def more() -> bool:
+            if board.chip.room:
+                board.say(b"\x03" * 64)
+            return b"\nresult " in board.heard
+
+        return drive(board, 1000, 200, "after(0, None)", 1000, more)
+
+    found = in_fork(storm, rig)
+    assert found["words"]["alarm"] in ("A_NEAR_EMPTY", "none")
+    assert len(found["edges"]) == 200 and exact(found["edges"], 1000)
+
+
+def test_an_exception_in_the_tick_ends_the_motion_with_the_queue(rig: Rig) -> None:
+    found = in_fork(drive, rig, 1000, 3000, "after(100, raise_in_tick)")
+    assert "A_TICK" in found["words"]["alarm"]
+    assert last_after_ms(found) < DEATH_MS
+    assert exact(found["edges"], 1000) and not found["enabled"]
+
+
+def test_a_tick_longer_than_its_period_loses_the_lease_then_the_board_resets(rig: Rig) -> None:
+    def overrun(board: Rig) -> dict[str, Any]:
+        found = drive(board, 1000, 4000, "after(50, slow_tick)", 1700)
+        board.chip.hasten_watchdog(5)
+        board.rising.clear()
+        found["again"] = board.until(b" firmware=", 3000)
+        found["after"] = len(board.rising)
+        found["enabled"] = board.bench.enabled
+        return found
+
+    found = in_fork(overrun, rig)
+    # The lease was cut to 0.3 s here; the queue adds 0.8 s at most.
+    assert last_after_ms(found) < 300 + DEATH_MS
+    assert exact(found["edges"], 1000)
+    assert "cause=watchdog" in found["again"]
+    assert found["after"] == 0 and not found["enabled"], "nothing resumes"
+
+
+def test_main_hanging_is_reset_by_the_watchdog_and_nothing_resumes(rig: Rig) -> None:
+    def hang(board: Rig) -> dict[str, Any]:
+        script = "import pump.tick as t\ndose.state[t.S_LEASE] = 100\nhang(100)"
+        found = drive(board, 1000, 4000, script, 1500)
+        board.chip.hasten_watchdog(5)
+        board.rising.clear()
+        found["again"] = board.until(b" firmware=", 3000)
+        found["after"] = len(board.rising)
+        found["enabled"] = board.bench.enabled
+        return found
+
+    found = in_fork(hang, rig)
+    assert "cause=watchdog" in found["again"]
+    assert found["after"] == 0 and not found["enabled"]
+
+
+@pytest.mark.parametrize(
+    ("state", "how"),
+    [
+        (state, how)
+        for state in ("infusing", "paused", "alarm", "ready", "idle")
+        for how in ("soft", "hard")
+    ],
+)
+def test_a_reset_in_any_state_leaves_the_driver_off_and_step_quiet(
+    rig: Rig, state: str, how: str
+) -> None:
+    def reset(board: Rig) -> dict[str, Any]:
+        found = drive(board, 1000, 3000, f"reset_in('{state}', '{how}')", 600)
+        board.advance(60)
+        board.rising.clear()
+        board.advance(40)
+        return {
+            "state": found["words"]["state"],
+            "resets": board.chip.resets,
+            "enabled": board.bench.enabled,
+            "edges": len(board.rising),
+            "step": int(board.chip.pin(board.pins["step"]).value),
+        }
+
+    found = in_fork(reset, rig)
+    assert found["state"] == state
+    assert found["resets"] == (how == "hard")
+    assert found["edges"] == 0 and not found["enabled"]
+    assert found["step"] != 1
+
+
+def test_a_host_that_does_not_read_disturbs_nothing(rig: Rig) -> None:
+    def deaf(board: Rig) -> dict[str, Any]:
+        board.run("telemetry(20)\nprepare(1000, 1000)")
+        board.heard.clear()
+        board.rising.clear()
+        board.begin("go()")
+        board.advance(100)
+        board.chip.deafen(True)
+        board.advance(800)
+        before = len(board.rising)
+        board.chip.deafen(False)
+        board.advance(2000, lambda: b"\nresult " in board.heard)
+        said = bytes(board.heard).decode("utf-8", "replace")
+        words = pairs(said.partition("\nresult ")[2].partition("\r\n")[0])
+        return {"words": words, "edges": list(board.rising), "before": before}
+
+    found = in_fork(deaf, rig)
+    assert found["before"] > 800
+    assert len(found["edges"]) == 1000 and exact(found["edges"], 1000)
+    assert int(found["words"]["dropped"]) > 0, "it was deaf long enough to fill the queue"
+    # Writing into a full USB buffer would have held main up for 500 ms at a time.
+    assert int(found["words"]["longest_us"]) < 250_000
+
+
+def test_every_counter_may_wrap_in_the_middle_of_a_run(image: Path) -> None:
+    # 2**30 ms, where ticks_ms wraps, is also a multiple of 2**30 us and of 2**32 us.
+    text, body = measure.fast_config()
+    board = Rig(image, flash(image, text), body["board"])
+    board.to_prompt()
+    board.chip.preset_clock(2**30 * 1000 - 1_950_000)
+    board.run((measure.GUESTS / "perf.py").read_text())
+    before = board.run("print(time.ticks_ms(), time.ticks_us())").split()
+    board.run("prepare(1000, 700)")
+    board.rising.clear()
+    board.heard.clear()
+    board.begin("go()")
+    assert board.advance(2500, lambda: b"\nresult " in board.heard)
+    told = pairs(bytes(board.heard).decode())
+    board.finish(500)
+    after = board.run("print(time.ticks_ms(), time.ticks_us())").split()
+    assert int(after[0]) < int(before[0]) and int(after[1]) < int(before[1]), "they did wrap"
+    assert told["witnessed"] == "700" and told["flags"] == "0"
+    assert len(board.rising) == 700 and exact(board.rising, 1000)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_exhausted_heap_in_main_ends_in_a_safe_stop(rig: Rig, keep: bool) -> None:
+    def starve(board: Rig) -> dict[str, Any]:
+        script = f"def hungry():\n    app.link.flush = lambda: eat({keep})\nafter(100, hungry)"
+        return drive(board, 1000, 3000, script, 2500)
+
+    found = in_fork(starve, rig)
+    assert exact(found["edges"], 1000)
+    assert last_after_ms(found) < DEATH_MS
+    assert not found["enabled"]
+    if not keep:
+        assert "A_FAULT" in found["words"]["alarm"]
+
+
+@pytest.mark.parametrize("hz", [1, 1_000, 10_000, 100_000])
+def test_the_tick_allocates_nothing_on_the_chip(rig: Rig, hz: int) -> None:
+    found = in_fork(drive, rig, hz, 2 * hz, "locked(105)")
+    assert int(found["words"]["ticks"]) >= 100
+    assert found["words"]["flags"] == "0" and found["words"]["run"] == "1"
+
+
+def test_the_lock_catches_a_tick_that_allocates(rig: Rig) -> None:
+    found = in_fork(drive, rig, 1000, 2000, "allocating_tick()\nlocked(50)")
+    assert int(found["words"]["flags"]) & 32
+
+
+def test_interrupts_off_for_a_flash_erase_cost_no_step(rig: Rig) -> None:
+    found = in_fork(measure.masked, rig, 10_000)
+    assert found == {"hz": 10_000, "worst_us": 0, "rms_us": 0, "missed": 0, "underruns": 0}
