@@ -12,10 +12,10 @@ WORKERS ?= 2
 LOCKS := requirements.lock requirements-stubs.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format flash docs lock clean perf fuzz soak accuracy uf2
+.PHONY: help env demo test lint format flash docs lock clean perf soak-emulated fuzz soak accuracy uf2
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 env: $(READY) ## create or refresh .venv from the lock files
 
@@ -52,9 +52,16 @@ flash: $(READY) ## deploy the firmware: make flash PORT=/dev/ttyACM0 [BOARD=pico
 uf2: $(READY) ## fetch MicroPython for the emulated board: make uf2 [SHA256=hash you have compared]
 	$(BIN)/python -m doseloop.cli.uf2 $(if $(SHA256),--sha256 $(SHA256))
 
-docs: $(READY) ## write the generated pages anew: docs/wiring.md, docs/reference.md
+perf: $(READY) ## the performance table on the emulated RP2040, some 20 minutes; needs an image
+	PYTHONPATH=tests $(BIN)/python -m emulated.perf --jobs $(WORKERS)
+
+soak-emulated: $(READY) ## what is too long for make test on the emulated RP2040; needs an image
+	$(BIN)/python -m pytest -s -m soak tests/emulated/soak_deploy.py tests/emulated/soak_line.py
+
+docs: $(READY) ## write the generated pages anew: docs/wiring.md, reference.md, performance.md
 	$(BIN)/python -m doseloop.wiring
 	$(BIN)/python -m doseloop.reference
+	PYTHONPATH=tests $(BIN)/python -m emulated.perf.page
 
 lock: ## resolve the dependencies anew into the hashed lock files
 	@test -x out/uv/bin/uv || { $(PYTHON) -m venv out/uv && out/uv/bin/python -m pip --quiet install uv==$(UV_VERSION); }
@@ -68,5 +75,5 @@ clean: ## remove what the verbs made: .venv, out, caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Promised verbs whose work has not been done: saying so beats a make error.
-perf fuzz soak accuracy:
+fuzz soak accuracy:
 	@echo "make $@ is not built yet: see CHANGELOG.md" >&2; exit 2

@@ -40,11 +40,13 @@ def drive(
     rig.heard.clear()
     rig.rising.clear()
     rig.begin(script)
-    rig.advance(ms, act or (lambda: b"\nresult " in rig.heard))
+    # \x04 ends what the prompt has to say, for one an error.
+    rig.advance(ms, act or (lambda: b"result " in rig.heard or b"\x04" in rig.heard))
+    rig.advance(2)
     said = bytes(rig.heard).decode("utf-8", "replace")
     return {
         "said": said,
-        "words": pairs(said.partition("\nresult ")[2].partition("\r\n")[0]),
+        "words": pairs(said.partition("result ")[2].partition("\r\n")[0]),
         "edges": list(rig.rising),
         "wrong_ns": raised[0] if raised else None,
         "enabled": rig.bench.enabled,
@@ -64,11 +66,13 @@ def last_after_ms(found: dict[str, Any]) -> float:
 def test_a_storm_of_control_c_is_only_bytes(rig: Rig) -> None:
     def storm(board: Rig) -> dict[str, Any]:
         def more() -> bool:
-            if board.chip.room:
+            if board.rising and board.chip.room:
                 board.say(b"\x03" * 64)
-            return b"\nresult " in board.heard
+            return b"result " in board.heard
 
-        return drive(board, 1000, 200, "after(0, None)", 1000, more)
+        # MicroPython arms Ctrl-C anew for each script; main.py is one, and the pump disarms it.
+        script = "micropython.kbd_intr(-1)\nafter(0, None)"
+        return drive(board, 1000, 200, script, 1000, more)
 
     found = in_fork(storm, rig)
     assert found["words"]["alarm"] in ("A_NEAR_EMPTY", "none")
@@ -87,6 +91,7 @@ def test_a_tick_longer_than_its_period_loses_the_lease_then_the_board_resets(rig
         found = drive(board, 1000, 4000, "after(50, slow_tick)", 1700)
         board.chip.hasten_watchdog(5)
         board.rising.clear()
+        board.heard.clear()
         found["again"] = board.until(b" firmware=", 3000)
         found["after"] = len(board.rising)
         found["enabled"] = board.bench.enabled
@@ -106,6 +111,7 @@ def test_main_hanging_is_reset_by_the_watchdog_and_nothing_resumes(rig: Rig) -> 
         found = drive(board, 1000, 4000, script, 1500)
         board.chip.hasten_watchdog(5)
         board.rising.clear()
+        board.heard.clear()
         found["again"] = board.until(b" firmware=", 3000)
         found["after"] = len(board.rising)
         found["enabled"] = board.bench.enabled
@@ -158,9 +164,9 @@ def test_a_host_that_does_not_read_disturbs_nothing(rig: Rig) -> None:
         board.advance(800)
         before = len(board.rising)
         board.chip.deafen(False)
-        board.advance(2000, lambda: b"\nresult " in board.heard)
+        board.advance(2000, lambda: b"result " in board.heard)
         said = bytes(board.heard).decode("utf-8", "replace")
-        words = pairs(said.partition("\nresult ")[2].partition("\r\n")[0])
+        words = pairs(said.partition("result ")[2].partition("\r\n")[0])
         return {"words": words, "edges": list(board.rising), "before": before}
 
     found = in_fork(deaf, rig)
@@ -183,7 +189,7 @@ def test_every_counter_may_wrap_in_the_middle_of_a_run(image: Path) -> None:
     board.rising.clear()
     board.heard.clear()
     board.begin("go()")
-    assert board.advance(2500, lambda: b"\nresult " in board.heard)
+    assert board.advance(2500, lambda: b"result " in board.heard)
     told = pairs(bytes(board.heard).decode())
     board.finish(500)
     after = board.run("print(time.ticks_ms(), time.ticks_us())").split()

@@ -1,8 +1,8 @@
 """`make perf`: measure everything, print the tables, write the JSON.
 
-    python -m emulated.perf [--image FILE] [--json FILE] [--page FILE] [--jobs N]
+    python -m emulated.perf [--image FILE] [--json FILE] [--jobs N]
 
-With --page the tables in that Markdown file, between its two marks, are written anew.
+`cp out/performance.json docs/ && make docs` makes the figures those of the repository.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from doseloop.errors import DoseloopError
 from doseloop.flash.build import MICROPYTHON_VERSION, build
 from doseloop.sim.emulated import image as images
 
-BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 Case = tuple[str, Callable[..., Any], tuple[Any, ...]]
 
 
@@ -104,19 +103,11 @@ def _take(figures: table.Figures, where: str, fork: Fork) -> None:
     place.setdefault(last, []).append(result)
 
 
-def write_page(page: Path, figures: table.Figures) -> None:
-    """Put the tables between the marks of a Markdown file."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{table.page(figures)}\n\n{END}{after}")
-
-
 def main() -> int:
     """Run; return the exit code."""
     options = argparse.ArgumentParser(prog="make perf")
     options.add_argument("--image", type=Path)
     options.add_argument("--json", type=Path, default=ROOT / "out" / "performance.json")
-    options.add_argument("--page", type=Path)
     options.add_argument("--jobs", type=int, default=2)
     chosen = options.parse_args()
     try:
@@ -127,8 +118,6 @@ def main() -> int:
     figures = run(image, chosen.jobs)
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
-    if chosen.page:
-        write_page(chosen.page, figures)
     print(table.page(figures))
     print(f"\nwritten: {chosen.json}")
     return 0

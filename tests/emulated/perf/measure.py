@@ -169,7 +169,7 @@ def _garbage(rig: Rig) -> Callable[[], bool]:
 
 
 def _result(rig: Rig, ms: float, meanwhile: Callable[[], bool] = _silence) -> str:
-    mark = b"\nresult "
+    mark = b"result "
     if not rig.advance(ms, lambda: meanwhile() or mark in rig.heard):
         raise AssertionError(f"no result; it said {bytes(rig.heard[-600:])!r}")
     rig.until(mark, 1)
