@@ -42,7 +42,8 @@ class Serial:
 
     def read(self):
         """Return the bytes that are there, at most 128 at a time; b"" if none."""
-        return bytes(_take(self._in.ipoll, sys.stdin.buffer.readinto, self._one, bytearray()))
+        read_into = sys.stdin.buffer.readinto  # pyright: ignore[reportAttributeAccessIssue]
+        return bytes(_take(self._in.ipoll, read_into, self._one, bytearray()))
 
     def write(self, data, start):
         """Write from ``data[start:]`` what the host takes now; return the bytes taken.

@@ -223,7 +223,8 @@ def dead(rig: Rig, hz: int, how: str) -> dict[str, Any]:
     # The tick goes on when only main hangs: until the lease of 3 s and the queue are over.
     found = _broken(rig, hz, f"{how}(100)", None, 4500 if how == "hang" else 1500)
     # Eight seconds of a dead CPU show nothing; and it does reset itself when they are over.
-    left_ms = rig.chip.hasten_watchdog(50)
+    left_ms = round(rig.chip.hasten_watchdog(50))
+    assert rig.advance(100, lambda: rig.chip.resets > 0)
     said = len(rig.rising)
     rig.heard.clear()
     rig.until(b" boot cause=", 4000)
