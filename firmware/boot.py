@@ -1,14 +1,21 @@
 # Runs after every reset. A soft one leaves pins as they were, so the motor's driver goes off here.
 # Nothing may fail or take long: an endless boot.py would leave a board without USB.
-try:
+
+
+def _driver_off():
     import json
 
     from machine import Pin
 
-    with open("/config.sealed") as _file:
-        _file.readline()
-        _board = json.loads(_file.readline())["board"]
-    Pin(_board["pins"]["enable"], Pin.OUT, value=1 - _board["enable_active"])
-    Pin(_board["pins"]["step"], Pin.OUT, value=0)
+    with open("/config.sealed") as file:
+        file.readline()
+        board = json.loads(file.readline())["board"]
+    Pin(board["pins"]["enable"], Pin.OUT, value=1 - board["enable_active"])
+    Pin(board["pins"]["step"], Pin.OUT, value=0)
+
+
+try:
+    _driver_off()
 except Exception:
     pass  # no configuration: no pins of ours
+del _driver_off

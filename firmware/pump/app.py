@@ -178,7 +178,8 @@ class App:
             except Exception as error:  # whatever broke: stop, say so, stay reachable
                 self._broken(error)
         link = self.link
-        for _ in range(50):  # let the reply go out, but not for a host that doesn't read
+        until = self.clock.ms() + 50  # let the reply go out, but not for a host that doesn't read
+        while link.waiting() and self.clock.ms() < until:
             link.flush()
             self.serial.wait(1)
         chip.stop_watchdog()

@@ -12,7 +12,7 @@ from pump.errors import Refused
 
 _QUEUE_MAX = const(6144)  # bytes waiting for the port
 _EVENT_ROOM = const(2048)  # kept free of telemetry
-_STUCK_MS = const(5)  # until the port is tried again, when the host doesn't fetch
+_STUCK_MS = const(1)  # until the port is tried again: a host fetches within a USB frame
 _REPLIES = const(8)  # remembered by request id
 _BREAK = const(3)
 
@@ -96,6 +96,10 @@ class Link:
         if self._watch_ms:
             return max(0, min(most, self._watch_due - self._clock.ms()))
         return most
+
+    def waiting(self):
+        """True while something is left to be written."""
+        return bool(self._out)
 
     def watch(self, ms):
         """Send the status every ``ms`` milliseconds from now on; 0 ends it."""

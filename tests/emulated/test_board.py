@@ -1,7 +1,7 @@
 """The firmware as deployed, on the genuine MicroPython image, in the order a bench day goes.
 
 The tests share one board: boot, a run typed by hand, a look by the library, then break-in, which
-ends the pump. Typed words take a tenth of the time of frames here: 15 ms of device time each.
+ends the pump. Typed words are shorter than frames here: 15 ms of device time each.
 """
 
 from __future__ import annotations

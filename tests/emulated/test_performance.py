@@ -41,11 +41,6 @@ def test_interrupts_off_for_400_ms_cost_nothing_up_to_10_000_a_second() -> None:
         assert one["missed"] == one["underruns"] == 0 and one["worst_us"] <= 1, one
 
 
-def test_the_tick_leaves_the_chip_to_others() -> None:
-    (one,) = [one for one in committed()["tick"] if one["hz"] == 10_000]
-    assert one["share_percent"] <= 10 and one["worst_us"] <= 100, one
-
-
 def test_the_board_is_ready_soon_and_has_memory_left() -> None:
     board = committed()["board"]
     assert board["heap_free"] >= 100_000
@@ -66,12 +61,20 @@ def test_stops_come_in_time() -> None:
 
 
 @pytest.fixture(scope="module")
-def fast(image: Path) -> Iterator[Any]:
+def same_image(image: Path) -> Path:
+    measured = committed()["measured_on"]["image_sha256"]
+    if measured != hashlib.sha256(image.read_bytes()).hexdigest():
+        pytest.skip("the committed figures were measured on another build of MicroPython")
+    return image
+
+
+@pytest.fixture(scope="module")
+def fast(same_image: Path) -> Iterator[Any]:
     from emulated.perf import measure
     from emulated.rig import Rig, flash
 
     text, body = measure.fast_config()
-    rig = Rig(image, flash(image, text), body["board"])
+    rig = Rig(same_image, flash(same_image, text), body["board"])
     rig.to_prompt()
     rig.run((measure.GUESTS / "perf.py").read_text())
     yield rig
@@ -81,15 +84,6 @@ def was(where: str, **like: Any) -> dict[str, Any]:
     """Return the committed figure of a case."""
     (one,) = [one for one in committed()[where] if like.items() <= one.items()]
     return one
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_figures_are_of_this_image(image: Path) -> None:
-    on = committed()["measured_on"]
-    same = on["image_sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()
-    if not same:
-        pytest.skip("the committed figures were measured on another build of MicroPython")
 
 
 @pytest.mark.slow
@@ -118,11 +112,31 @@ def test_no_step_is_missed_under_load(fast: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_boot_and_heap_are_what_they_were(image: Path) -> None:
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_stop_takes_no_longer_than_it_did(fast: Any, loaded: bool) -> None:
+    from emulated.perf import measure
+    from emulated.rig import in_fork
+
+    now = in_fork(measure.stop_command, fast, 1_000, loaded)
+    (then,) = [
+        one
+        for one in committed()["stops"]["stop_command_loaded" if loaded else "stop_command"]
+        if one["hz"] == 1_000
+    ]
+    # A step's period on top: the latency is seen at edges. Loaded, it is a matter of luck how much
+    # of a pass is still to come, and a pass may take 92 ms.
+    assert now["latency_us"] <= (100_000 if loaded else then["latency_us"] * WORSE + 1_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_boot_heap_and_line_are_what_they_were(same_image: Path) -> None:
     from emulated.perf import deployed
 
-    now, then = deployed.board(image), committed()["board"]
+    now, then = deployed.board(same_image), committed()["board"]
     assert now["heap_free"] >= 100_000 and now["ready_ms"] <= 2_000
+    assert now["telemetry_dropped"] == 0
+    assert now["telemetry_per_s"] * WORSE >= then["telemetry_per_s"]
     assert now["heap_free"] * WORSE >= then["heap_free"]
     for name in ("ready_ms", "round_trip_ms", "round_trip_moving_ms"):
         assert now[name] <= then[name] * WORSE, (name, now, then)

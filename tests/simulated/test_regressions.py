@@ -1,4 +1,4 @@
-"""Sessions that once went wrong, found by review; each ended in a wrong dose or a silent alarm."""
+"""Runs that once went wrong, found by review; each ended in a wrong dose or a silent alarm."""
 
 from __future__ import annotations
 

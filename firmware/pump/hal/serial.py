@@ -54,7 +54,7 @@ class Serial:
         at = start
         end = len(data)
         if not self._open.poll(0):
-            return 0  # nobody has the port open
+            return 0  # the stack's own buffer is full: it would wait
         looks = 0
         while at < end and looks < _LOOKS:
             if machine.mem32[reg.USB_EP2_IN] & reg.USB_AVAILABLE:

@@ -154,7 +154,7 @@ class StepGenerator:
 
     def _abandon(self):
         # Both channels off before either is aborted, so that neither restarts the other
-        # (RP2040-E13 and rp2040.md, 3.3).
+        # (RP2040-E13).
         self._clear()
         self._sm.active(0)
         self._chain.active(0)

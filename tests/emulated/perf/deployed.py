@@ -31,7 +31,7 @@ class Talk:
         name = f"talk-{self._seq}"
         request = {"s": self._session, "id": name, "c": command, "a": arguments}
         rig.say(self._wire.encode("q", self._seq, request))
-        assert rig.advance(1000, lambda: rig.chip.room)
+        assert rig.advance(1000, lambda: rig.chip.delivered)
         begun = rig.ms
         while True:
             rig.until(b"!r ", 2000)

@@ -119,6 +119,7 @@ def masked(rig: Rig, hz: int) -> dict[str, Any]:
     _prepare(rig, hz)
     rig.begin("go(None, 300000)")
     told = pairs(_result(rig, 20_000))
+    assert int(told["masked"]) >= 400_000
     return {
         "hz": hz,
         **deviation(rig.rising, hz),
@@ -198,7 +199,7 @@ def stop_command(rig: Rig, hz: int, loaded: bool) -> dict[str, Any]:
 
     def act() -> None:
         rig.say(b"\n" + stop)
-        rig.advance(1000, lambda: rig.chip.room)
+        rig.advance(1000, lambda: rig.chip.delivered)
         sent.append(rig.chip.ns)
 
     load = ("collect_and_log" if hz <= _LOG_HZ else "collect") if loaded else "None"
@@ -259,7 +260,9 @@ def _broken(
 
 def _since(rig: Rig, begun: int) -> float:
     # 0: no edge came after it.
-    last = rig.rising[-1] if rig.rising else begun
+    before = [edge for edge in rig.rising if edge <= begun]
+    assert before, "nothing moved when it happened"
+    last = rig.rising[-1]
     return round(max(0, last - begun) / 1000, 3)
 
 

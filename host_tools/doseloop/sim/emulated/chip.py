@@ -61,8 +61,8 @@ class Chip:
         self._limit = self._clock.create_alarm(self._end_batch)
         self._pace = self._clock.create_alarm(self._run_pio)
         self._pace.schedule(0.0)
-        # machine: passes skipped, their length, when the last one begins; all until it has begun
         self._unfetched: list[int] = []  # packets in the endpoint of a deaf computer
+        # machine: passes skipped, their length, when the last one begins; all until it has begun
         self._skipped: dict[Any, tuple[int, int, int]] = {}
         self._mcu.core.pc = FLASH_START_ADDRESS
 
@@ -88,6 +88,11 @@ class Chip:
     def room(self) -> bool:
         """Whether all that was sent has gone into the emulated USB line."""
         return not self._to_chip
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the firmware's USB has taken all that was sent."""
+        return self.room and self._device.cdc.tx_fifo.empty
 
     def pin(self, number: int) -> GPIOPin:
         """Return a GPIO, to listen to; `drive` sets it."""
@@ -150,6 +155,7 @@ class Chip:
         self.connected = False
         self.resets += 1
         self._to_chip.clear()
+        self._unfetched.clear()
         self._skipped.clear()
 
     def _end_batch(self) -> None:
