@@ -39,8 +39,11 @@ def slow_tick():
         while time.ticks_diff(until, time.ticks_us()) > 0:
             pass
 
-    dose.state[t.S_LEASE] = 300_000
     t.tick = tick
+    dose.state[t.S_LEASE] = 300_000
+    until = time.ticks_us() + 5000  # main must not renew the lease before the first slow tick
+    while time.ticks_diff(until, time.ticks_us()) > 0:
+        pass
 
 
 def eat(keep):
