@@ -7,12 +7,12 @@ ends the pump. Typed words are shorter than frames here: 15 ms of device time ea
 from __future__ import annotations
 
 import re
-import time
 from fractions import Fraction
 
 import oracle
 import pytest
 from emulated.board import PATIENCE_S, Emulated, Line
+from patience import wait_for
 
 from doseloop import Pump, resources
 from doseloop.flash.build import MICROPYTHON_VERSION, build
@@ -87,8 +87,6 @@ def test_the_flash_is_kept(emulated: Emulated) -> None:
 
 
 def _edges(emulated: Emulated) -> list[oracle.Edge]:
-    deadline = time.monotonic() + 30  # the trace is written out a few times a second
-    while len(edges := oracle.read_trace(emulated.trace)) < STEPS:
-        assert time.monotonic() < deadline, f"{len(edges)} edges"
-        time.sleep(0.1)
-    return edges
+    # The trace is written out a few times a second.
+    wait_for(lambda: len(oracle.read_trace(emulated.trace)) >= STEPS)
+    return oracle.read_trace(emulated.trace)

@@ -63,6 +63,18 @@ def last_after_ms(found: dict[str, Any]) -> float:
     return (found["edges"][-1] - found["wrong_ns"]) / 1e6
 
 
+def after_the_watchdog(board: Rig, found: dict[str, Any]) -> dict[str, Any]:
+    """Let the watchdog reset a dead board now; add how it came up and what it moved."""
+    board.chip.hasten_watchdog(5)
+    assert board.advance(20, lambda: board.chip.resets > 0)
+    board.rising.clear()
+    board.heard.clear()
+    found["again"] = board.until(b" firmware=", 3000)
+    found["after"] = len(board.rising)
+    found["enabled"] = board.bench.enabled
+    return found
+
+
 def test_a_storm_of_control_c_is_only_bytes(rig: Rig) -> None:
     def storm(board: Rig) -> dict[str, Any]:
         def more() -> bool:
@@ -89,14 +101,7 @@ def test_an_exception_in_the_tick_ends_the_motion_with_the_queue(rig: Rig) -> No
 def test_a_tick_longer_than_its_period_loses_the_lease_then_the_board_resets(rig: Rig) -> None:
     def overrun(board: Rig) -> dict[str, Any]:
         found = drive(board, 1000, 4000, "after(50, slow_tick)", 1700)
-        board.chip.hasten_watchdog(5)
-        assert board.advance(20, lambda: board.chip.resets > 0)
-        board.rising.clear()
-        board.heard.clear()
-        found["again"] = board.until(b" firmware=", 3000)
-        found["after"] = len(board.rising)
-        found["enabled"] = board.bench.enabled
-        return found
+        return after_the_watchdog(board, found)
 
     found = in_fork(overrun, rig)
     # The lease was cut to 0.3 s here; the queue adds 0.8 s at most.
@@ -109,14 +114,7 @@ def test_a_tick_longer_than_its_period_loses_the_lease_then_the_board_resets(rig
 def test_main_hanging_is_reset_by_the_watchdog_and_nothing_resumes(rig: Rig) -> None:
     def hang(board: Rig) -> dict[str, Any]:
         found = drive(board, 1000, 4000, "hang(50)", 500)
-        board.chip.hasten_watchdog(5)
-        assert board.advance(20, lambda: board.chip.resets > 0)
-        board.rising.clear()
-        board.heard.clear()
-        found["again"] = board.until(b" firmware=", 3000)
-        found["after"] = len(board.rising)
-        found["enabled"] = board.bench.enabled
-        return found
+        return after_the_watchdog(board, found)
 
     found = in_fork(hang, rig)
     assert "cause=watchdog" in found["again"]

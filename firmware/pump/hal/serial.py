@@ -27,10 +27,12 @@ class Serial:
         self._out = sys.stdout.buffer
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
-        self._in = select.poll()
-        self._in.register(sys.stdin, select.POLLIN)
-        self._open = select.poll()
-        self._open.register(sys.stdout, select.POLLOUT)
+        there = select.poll()
+        there.register(sys.stdin, select.POLLIN)
+        self._there = there.ipoll
+        self._read_into = sys.stdin.buffer.readinto  # pyright: ignore[reportAttributeAccessIssue]
+        self._room = select.poll()
+        self._room.register(sys.stdout, select.POLLOUT)
 
     def wake_on(self, stream):
         """Let ``stream`` (an io.IOBase whose ioctl answers polls) end a wait."""
@@ -42,8 +44,7 @@ class Serial:
 
     def read(self):
         """Return the bytes that are there, at most 128 at a time; b"" if none."""
-        read_into = sys.stdin.buffer.readinto  # pyright: ignore[reportAttributeAccessIssue]
-        return bytes(_take(self._in.ipoll, read_into, self._one, bytearray()))
+        return bytes(_take(self._there, self._read_into, self._one, bytearray()))
 
     def write(self, data, start):
         """Write from ``data[start:]`` what the host takes now; return the bytes taken.
@@ -53,7 +54,7 @@ class Serial:
         """
         at = start
         end = len(data)
-        if not self._open.poll(0):
+        if not self._room.poll(0):
             return 0  # the stack's own buffer is full: it would wait
         looks = 0
         while at < end and looks < _LOOKS:

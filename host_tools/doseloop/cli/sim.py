@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Protocol
 
 import click
 
@@ -103,13 +107,9 @@ def sim(
         syringe=syringe,
         linger_s=linger,
     )
-    try:
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(signum, launcher.stop)
+    with _until_stopped(launcher):
         click.echo(launcher.port.path)
         launcher.serve()
-    finally:
-        launcher.close()
 
 
 def _emulate(
@@ -158,16 +158,28 @@ def _emulate(
         faults=parsed,
         hold=hold,
     )
-    try:
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(signum, server.stop)
+    with _until_stopped(server):
         ready_ms = server.boot()
         if ready_ms is not None:
             click.echo(server.port.path)
             click.echo(f"ready after {ready_ms} ms of the board's own time", err=True)
             server.serve()
+
+
+class _Board(Protocol):
+    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None: ...
+    def close(self) -> None: ...
+
+
+@contextmanager
+def _until_stopped(board: _Board) -> Generator[None]:
+    """Let SIGTERM, SIGINT and SIGHUP stop a served board; close it in any case."""
+    try:
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, board.stop)
+        yield
     finally:
-        server.close()
+        board.close()
 
 
 def _chosen(

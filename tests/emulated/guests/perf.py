@@ -137,6 +137,21 @@ def cost(for_us):
 flag = machine.Pin(15, machine.Pin.OUT, value=0)
 
 
+def one_pass():
+    """As App.loop does it."""
+    try:
+        app._pass()
+    except Exception as error:
+        app._broken(error)
+
+
+def run_for(ms):
+    c.start()
+    begun = time.ticks_ms()
+    while time.ticks_diff(time.ticks_ms(), begun) < ms:
+        app._pass()
+
+
 def raise_in_main(after_ms):
     flush = app.link.flush
 
@@ -151,18 +166,12 @@ def raise_in_main(after_ms):
     c.start()
     begun = time.ticks_ms()
     while c.motor.moving:
-        try:
-            app._pass()
-        except Exception as error:
-            app._broken(error)
+        one_pass()
     print("\nresult alarm=" + ",".join(app.alarms.standing()))
 
 
 def die(after_ms):
-    c.start()
-    begun = time.ticks_ms()
-    while time.ticks_diff(time.ticks_ms(), begun) < after_ms:
-        app._pass()
+    run_for(after_ms)
     irq = machine.disable_irq()
     flag(1)
     while True:
@@ -170,10 +179,7 @@ def die(after_ms):
 
 
 def hang(after_ms):
-    c.start()
-    begun = time.ticks_ms()
-    while time.ticks_diff(time.ticks_ms(), begun) < after_ms:
-        app._pass()
+    run_for(after_ms)
     flag(1)
     while True:
         pass

@@ -1,10 +1,8 @@
 # Runs on the board after perf.py: what may go wrong on a chip, made to go wrong.
 # ruff: noqa
 import pump.tick as t
-from pump.hal import tick_timer
 
 true_tick = t.tick
-left = [0]
 
 
 def after(ms, act):
@@ -12,10 +10,7 @@ def after(ms, act):
     c.start()
     begun = time.ticks_ms()
     while c.motor.moving:
-        try:
-            app._pass()
-        except Exception as error:
-            app._broken(error)
+        one_pass()
         if act and time.ticks_diff(time.ticks_ms(), begun) > ms:
             flag(1)
             act()
@@ -94,10 +89,7 @@ def reset_in(state, how):
     elif state == "idle":
         c.stop()
     else:
-        c.start()
-        until = time.ticks_ms() + 60
-        while time.ticks_diff(until, time.ticks_ms()) > 0:
-            app._pass()
+        run_for(60)
         if state == "paused":
             c.pause()
         elif state == "alarm":

@@ -90,12 +90,10 @@ def steps(rig: Rig, hz: int, loaded: bool) -> dict[str, Any]:
     _prepare(rig, hz)
     script = "go()"
     if loaded:
-        load = "collect_and_log" if hz <= _LOG_HZ else "collect"
-        script = f"telemetry({TELEMETRY_MS})\ngo({load})"
+        script = f"telemetry({TELEMETRY_MS})\ngo({_load(hz)})"
     rig.begin(script)
     noise = _garbage(rig) if loaded else _silence
-    printed = _result(rig, 20_000, noise)
-    told = {name: int(value) for name, value in pairs(printed).items()}
+    told = _result(rig, 20_000, noise)
     return {
         "hz": hz,
         "loaded": loaded,
@@ -118,13 +116,13 @@ def masked(rig: Rig, hz: int) -> dict[str, Any]:
     """Run at a rate with all interrupts off for 400 ms, as a flash erase may take them."""
     _prepare(rig, hz)
     rig.begin("go(None, 300000)")
-    told = pairs(_result(rig, 20_000))
-    assert int(told["masked"]) >= 400_000
+    told = _result(rig, 20_000)
+    assert told["masked"] >= 400_000
     return {
         "hz": hz,
         **deviation(rig.rising, hz),
         "missed": _STEPS[hz] - len(rig.rising),
-        "underruns": int(bool(int(told["flags"]) & 8)),
+        "underruns": int(bool(told["flags"] & 8)),
     }
 
 
@@ -132,7 +130,7 @@ def tick(rig: Rig, hz: int, for_ms: int = 200) -> dict[str, Any]:
     """Look at the tick from beneath: what it takes from a loop that only reads the clock."""
     _prepare(rig, hz)
     rig.begin(f"cost({for_ms * 1000})")
-    told = {name: int(value) for name, value in pairs(_result(rig, 20_000)).items()}
+    told = _result(rig, 20_000)
     return {
         "hz": hz,
         "mean_us": round(told["stolen_us"] / told["ticks"], 1),
@@ -146,6 +144,10 @@ def _prepare(rig: Rig, hz: int, steps: int | None = None) -> None:
     rig.run(f"prepare({hz}, {steps or _STEPS[hz]})")
     rig.heard.clear()
     rig.rising.clear()
+
+
+def _load(hz: int) -> str:
+    return "collect_and_log" if hz <= _LOG_HZ else "collect"
 
 
 def _silence() -> bool:
@@ -169,12 +171,12 @@ def _garbage(rig: Rig) -> Callable[[], bool]:
     return send
 
 
-def _result(rig: Rig, ms: float, meanwhile: Callable[[], bool] = _silence) -> str:
+def _result(rig: Rig, ms: float, meanwhile: Callable[[], bool] = _silence) -> dict[str, int]:
     mark = b"result "
     if not rig.advance(ms, lambda: meanwhile() or mark in rig.heard):
         raise AssertionError(f"no result; it said {bytes(rig.heard[-600:])!r}")
     rig.until(mark, 1)
-    return rig.until(b"\r\n", 1000)
+    return {name: int(value) for name, value in pairs(rig.until(b"\r\n", 1000)).items()}
 
 
 # -- stops ------------------------------------------------------------------------------------
@@ -202,8 +204,7 @@ def stop_command(rig: Rig, hz: int, loaded: bool) -> dict[str, Any]:
         rig.advance(1000, lambda: rig.chip.delivered)
         sent.append(rig.chip.ns)
 
-    load = ("collect_and_log" if hz <= _LOG_HZ else "collect") if loaded else "None"
-    script = f"telemetry({TELEMETRY_MS})\nserve({load})" if loaded else "serve()"
+    script = f"telemetry({TELEMETRY_MS})\nserve({_load(hz)})" if loaded else "serve()"
     _prepare(rig, hz, 4 * hz)
     rig.begin(script)
     rig.say(hello)
