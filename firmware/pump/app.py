@@ -14,7 +14,7 @@ from pump.commands import Commands
 from pump.controller import Controller
 from pump.errors import Refused
 from pump.events import Events
-from pump.hal import chip, storage
+from pump.hal import chip, registers, storage
 from pump.hal.clock import Clock
 from pump.hal.serial import Serial
 from pump.link import Link
@@ -65,7 +65,8 @@ class App:
             witness = Witness(pins.witness)
 
             def timer_of(state, ends, segs):
-                return TickTimer(state, generator, ends, segs, pins.inputs, witness)
+                usb = registers.window(registers.USB_SETUP, 2)
+                return TickTimer(state, generator, ends, segs, pins.inputs, witness, usb)
 
             dose = DoseLoop(generator, witness, self.clock, timer_of)
             self._wake = TickWake(dose.state)

@@ -80,6 +80,7 @@ class Controller:
         self._runs += 1
         self.run = Run("%d-%d" % (self._events.boot, self._runs), self.order, self.motor.al)
         self._watchdog.arm()
+        self.motor.forget_break()
         self._events.add(
             "start",
             run=self.run.id,
@@ -106,6 +107,7 @@ class Controller:
             raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
         item = self.run.item()
         self._check_ways([item] if item is not None else [])
+        self.motor.forget_break()
         self._events.add("resume", run=self.run.id)
         self._next_leg()
         return self._totals()
@@ -179,6 +181,8 @@ class Controller:
             ended = self.motor.poll()
             if ended is None:
                 self._warn()
+            elif ended == "break":
+                self._break()
             else:
                 self._motion_ended(ended)
         elif self._resume_at is not None and self._clock.ms() >= self._resume_at:
@@ -256,6 +260,11 @@ class Controller:
             self._alarm("A_FULL" if self.state == states.WITHDRAWING else "A_EMPTY")
         else:
             self._alarm(ended)
+
+    def _break(self):
+        # Whatever the host wants next: standing still loses nothing, and can be resumed.
+        self._events.add("break", run=self.run.id)
+        self._halt("stop" if self.state == states.KVO else "pause")
 
     def _leave_pause(self):
         """An ordered pause is interrupted: what is left of it stays to be waited."""

@@ -25,7 +25,7 @@ class DoseLoop:
         self._generator = generator
         self._witness = witness
         self._clock = clock
-        self.state = array("i", [0] * t.STATE_WORDS)
+        self.state = array("i", [0] * t.ALL_WORDS)
         self._ends = array("H", [0] * t.CTRL_WORDS)
         self._segs = array("i", [0] * (t.SEG_WORDS * t.SEG_SLOTS))
         self._timer = timer_of(self.state, self._ends, self._segs)
@@ -114,6 +114,10 @@ class DoseLoop:
         """True when every step that was fed has been made."""
         return self.drained() and self._generator.idle()
 
+    def forget_break(self):
+        """A person starts or resumes: a break that came before is answered."""
+        t.forget_break(self.state)
+
     def request_stop(self):
         """Run down the stop ramp; finished() follows. For motion above the pull-in rate."""
         self._segments = None
@@ -127,9 +131,7 @@ class DoseLoop:
         complete = self._generator.halt()
         at = self._clock.us()
         self._timer.stop()
-        t.retire(
-            s, self._generator.ring, self._generator.data, self._generator.pio, self._witness.word
-        )  # fmt: skip
+        t.look(s, s[t.S_BEAT])  # S_RUN is 0: it takes back what was pulled
         if not complete:
             # The word in the generator was pulled but its step, if it has one, not made.
             last = (s[t.S_TAIL] - 1) & t.RING_MASK
@@ -166,9 +168,8 @@ class DoseLoop:
 
     def _fill(self):
         s = self.state
-        g = self._generator
         while s[t.S_QUEUED] <= t.HIGH_TICKS - t.BLOCK_TICKS:
-            if not t.fill(s, g.ring, g.ctrl, self._ends, self._segs):
+            if not t.fill(s):
                 break
             self._append()
 

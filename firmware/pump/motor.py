@@ -113,10 +113,16 @@ class Motor:
         )
         self._announce()
 
+    def forget_break(self):
+        """A person starts or resumes: a break that came before is answered."""
+        self._dose.forget_break()
+
     def poll(self):
         """Serve a motion. Return None while it goes on, else what ended it: "done", "cut" (the
-        plunger's travel ended first), "takeup", "stopped" (a requested ramp) or an alarm code."""
-        code = _cause(self._dose.service())
+        plunger's travel ended first), "takeup", "stopped" (a requested ramp) or an alarm code; or
+        "break": the host wants it stopped, and stop() is yet to be called."""
+        flags = self._dose.service()
+        code = _cause(flags)
         self._book()
         if code is None and self._dose.tick_dead():
             code = "A_TICK"
@@ -125,6 +131,8 @@ class Motor:
         if code is not None:
             self._finish()
             return code
+        if flags & t.F_BREAK and not self._stopping:
+            return "break"
         if not self._dose.finished():
             return None
         taking_up, leg, asked = self._taking_up, self._leg, self._stopping

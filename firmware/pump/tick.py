@@ -6,8 +6,9 @@ own position and the queue, never from the number of its calls.
 
 One array of 32-bit words, ``s``, indexed by the S_ names, carries the state; segments come in,
 queue words go out. Everything here runs in a hard IRQ: no allocation, no float, 32-bit integers
-only, and every buffer is an argument because a literal address would crash anywhere but the chip.
-One file because ``const`` folds into native code only within a module.
+only. ``s`` also holds the addresses of all other buffers, put there by connect(): a literal one
+would crash anywhere but the chip, and each buffer that is an argument costs 3 us a call. One file
+because ``const`` folds into native code only within a module.
 
 A queue word is 16 bits: bits 0-14 hold ``duration - WORD_MIN`` in ticks, bit 15 makes the step.
 Its edge falls EDGE_LEAD ticks before the word's end (hal/step_generator.py has the cycle count).
@@ -33,7 +34,7 @@ FIFO_WORDS = const(8)
 HIGH_TICKS = const(800000)  # the queue never holds more than 0.8 s ...
 BLOCK_TICKS = const(280000)  # ... and gets a block whenever one fits, so never less than 0.52 s:
 # with 90 ms in the FIFO the DMA still reads for 0.43 s, longer than the worst flash erase (0.4 s)
-BLOCK_WORDS = const(32)  # up to 16,000 steps/s; above, twice what a tick consumes (dose_loop.py)
+BLOCK_WORDS = const(20)  # up to 10,000 steps/s; above, twice what a tick consumes (dose_loop.py)
 COUNT_MASK = const(0x3FFFFFFF)  # step counters wrap here: small integers everywhere
 
 # Segment slots: 0..63 hold the stop ramp, 64..191 a ring that main fills.
@@ -77,6 +78,19 @@ S_BIAS = const(30)  # commanded less witnessed steps of the run so far, mod 2**3
 S_TOTAL = const(31)  # steps of the whole motion, mod 2**30: a stop ramp never passes them
 STATE_WORDS = const(32)
 
+# Addresses follow the state, two words each because MicroPython on a desk has 64-bit ones.
+A_RING = const(32)  # 16-bit queue words
+A_CTRL = const(34)  # block lengths
+A_ENDS = const(36)  # 16-bit: where in the ring each block ends
+A_SEGS = const(38)
+A_DATA = const(40)  # registers of the DMA channel that moves words,
+A_CHAIN = const(42)  # of the one that starts the next block,
+A_PIO = const(44)  # of the step generator's PIO
+A_SIO = const(46)  # levels of all GPIOs
+A_WITNESS = const(48)  # minus the edges counted
+A_USB = const(50)  # the SETUP packet that USB received last
+ALL_WORDS = const(52)
+
 DO_NOTHING = const(0)
 DO_FILL = const(1)
 DO_REWIND = const(2)
@@ -88,6 +102,11 @@ F_UNDERRUN = const(8)
 F_LEASE = const(16)
 F_ERROR = const(32)  # an exception inside the tick
 F_DRAINED = const(64)  # everything fed was pulled and no segment is left
+F_BREAK = const(128)  # the host has sent a break over the serial line
+
+# A break is a USB request to the serial interface: type 0x21, request 0x23 (USB CDC 1.2, 6.3.6).
+# Its SETUP packet is taken by hardware at any time, also while main is busy and bytes queue up.
+_BREAK = const(0x2321)
 
 _PIO_CTRL = const(0)
 _PIO_FLEVEL = const(3)
@@ -96,16 +115,46 @@ _DMA_READ = const(0)
 
 
 @micropython.viper
-def retire(s: ptr32, ring: ptr16, data: ptr32, pio: ptr32, witness: ptr32):  # ISR-safe
-    """Take back the words that the step generator has pulled: less queued time, more steps made.
+def _address(buffer: ptr8) -> uint:
+    return uint(buffer)
 
-    Read in this order (witness, DMA, FIFO level), each later value can only make ``made`` too
-    small by what moved in the microseconds between; the next call catches up.
+
+def connect(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, usb):
+    """Put the addresses of the buffers into ``s``. The caller keeps the buffers alive."""
+    at = A_RING
+    for buffer in (ring, ctrl, ends, segs, data, chain, pio, sio, witness, usb):
+        address = _address(buffer)
+        for word in (address & 0xFFFFFFFF, address >> 32):
+            s[at] = word if word < 1 << 31 else word - (1 << 32)
+            at += 1
+
+
+@micropython.viper
+def look(s: ptr32, now: int) -> int:  # ISR-safe
+    """Take back what was pulled; decide what this tick does. Stops at once on a fault.
+
+    now: ticks_us(), kept as the sign of life. Return DO_NOTHING, DO_FILL or DO_REWIND. While
+    S_RUN is 0 it only takes back: main calls it for that when a motion has ended.
+
+    Taking back: the words that the step generator has pulled are less queued time and more steps
+    made. Read in this order (witness, DMA, FIFO level), each later value can only make ``made``
+    too small by what moved in the microseconds between; the next call catches up.
     """
+    ring = ptr16(s[A_RING] | s[A_RING + 1] << 32)
+    t = s[S_TAIL]
+    ends = ptr16(s[A_ENDS] | s[A_ENDS + 1] << 32)
+    data = ptr32(s[A_DATA] | s[A_DATA + 1] << 32)
+    chain = ptr32(s[A_CHAIN] | s[A_CHAIN + 1] << 32)
+    pio = ptr32(s[A_PIO] | s[A_PIO + 1] << 32)
+    sio = ptr32(s[A_SIO] | s[A_SIO + 1] << 32)
+    witness = ptr32(s[A_WITNESS] | s[A_WITNESS + 1] << 32)
+    usb = ptr32(s[A_USB] | s[A_USB + 1] << 32)
+
+    s[S_BEAT] = now
+    s[S_TICKS] = (s[S_TICKS] & (COUNT_MASK >> 1)) + 1
     s[S_SEEN] = (0 - witness[0]) & COUNT_MASK
     read = (data[_DMA_READ] & 0x3FFF) >> 1
     pulled = (read - (pio[_PIO_FLEVEL] & 15)) & RING_MASK
-    t = s[S_TAIL]
     # A DMA transfer in flight can make the level one too large, and ``pulled`` a word less than
     # it was: outside tail..head it means no progress, not a walk round the ring.
     if ((pulled - t) & RING_MASK) > ((s[S_HEAD] - t) & RING_MASK):
@@ -113,145 +162,27 @@ def retire(s: ptr32, ring: ptr16, data: ptr32, pio: ptr32, witness: ptr32):  # I
     queued = s[S_QUEUED]
     made = s[S_MADE]
     lease = s[S_LEASE]
+    flying = s[S_FLYING]
     while t != pulled:
         w = int(ring[t])
         d = (w & 0x7FFF) + WORD_MIN
         queued -= d
         lease -= d
-        made += w >> 15
-        s[S_FLYING] = w >> 15
+        flying = w >> 15
+        made += flying
         t = (t + 1) & RING_MASK
+    made &= COUNT_MASK
     s[S_TAIL] = t
     s[S_QUEUED] = queued
-    s[S_MADE] = made & COUNT_MASK
+    s[S_MADE] = made
+    s[S_FLYING] = flying
     # Never stored negative: a 64-bit host reads a 32-bit word back as unsigned.
     if lease < 0:
         lease = 0
     s[S_LEASE] = lease
+    if s[S_RUN] == 0:
+        return DO_NOTHING
 
-
-@micropython.viper
-def fill(s: ptr32, ring: ptr16, ctrl: ptr32, ends: ptr16, segs: ptr32) -> int:  # ISR-safe
-    """Write one block of words from the segments and publish it. Return its words, 0 if none.
-
-    The caller has checked that a block fits. Ranges, at any segment the planner makes:
-    e < d <= 2**30 and r < d, so e + r < 2**31; q + 1 and first <= 2**30; a word's d <= WAIT_TICKS.
-    """
-    head = s[S_HEAD]
-    room = RING_WORDS - 1 - ((head - s[S_TAIL]) & RING_MASK)
-    budget = s[S_BUDGET]
-    if budget > room:
-        budget = room
-    words = 0
-    ticks = 0
-    fed = s[S_FED]
-    rem = s[S_REM]
-    left = s[S_LEFT]
-    while words < budget and ticks < BLOCK_TICKS:
-        if rem == 0:
-            if left == 0:
-                at = s[S_SEGR]
-                if at == s[S_SEGW]:
-                    break
-                base = at * SEG_WORDS
-                left = segs[base]
-                rem = segs[base + 1]
-                s[S_Q] = segs[base + 2]
-                s[S_R] = segs[base + 3]
-                s[S_D] = segs[base + 4]
-                s[S_E] = segs[base + 5]
-                at += 1
-                if at == SEG_SLOTS:
-                    at = SEG_STOP
-                s[S_SEGR] = at
-            else:
-                rem = s[S_Q]
-                e = s[S_E] + s[S_R]
-                if e >= s[S_D]:
-                    e -= s[S_D]
-                    rem += 1
-                s[S_E] = e
-        if rem > WAIT_TICKS:
-            d = WAIT_TICKS
-            if rem - d < WORD_MIN:
-                d = WAIT_TICKS >> 1
-            ring[head] = d - WORD_MIN
-            rem -= d
-        else:
-            d = rem
-            ring[head] = (d - WORD_MIN) | 0x8000
-            rem = 0
-            left -= 1
-            fed += 1
-        head = (head + 1) & RING_MASK
-        words += 1
-        ticks += d
-    s[S_REM] = rem
-    s[S_LEFT] = left
-    if words:
-        s[S_FED] = fed & COUNT_MASK
-        s[S_HEAD] = head
-        s[S_QUEUED] += ticks
-        c = s[S_CHEAD]
-        after = (c + 1) & CTRL_MASK
-        ends[c] = head
-        ctrl[after] = 0  # the terminator first: a dead CPU leaves a chain that ends
-        ctrl[c] = words
-        s[S_CHEAD] = after
-    return words
-
-
-@micropython.viper
-def rewind(s: ptr32, ring: ptr16, ctrl: ptr32, ends: ptr16, segs: ptr32, cread: int):  # ISR-safe
-    """Cut the queue behind the block being played and continue with the stop ramp.
-
-    ``cread`` is the control word that the DMA reads next. Used above the pull-in rate only, where
-    a block lasts a few milliseconds and every word is a step.
-    """
-    ctrl[cread] = 0
-    cut = int(ends[(cread - 1) & CTRL_MASK])
-    t = cut
-    head = s[S_HEAD]
-    queued = s[S_QUEUED]
-    fed = s[S_FED]
-    while t != head:
-        w = int(ring[t])
-        queued -= (w & 0x7FFF) + WORD_MIN
-        fed -= w >> 15
-        t = (t + 1) & RING_MASK
-    s[S_HEAD] = cut
-    s[S_CHEAD] = cread
-    s[S_QUEUED] = queued
-    s[S_FED] = fed & COUNT_MASK
-    s[S_REM] = 0
-    s[S_LEFT] = 0
-    # Enter the ramp at the speed of the last step that stays queued.
-    interval = (int(ring[(cut - 1) & RING_MASK]) & 0x7FFF) + WORD_MIN
-    at = 0
-    end = s[S_STOP_SEGS]
-    while at < end and segs[at * SEG_WORDS + 2] < interval:
-        at += 1
-    # Close to the end, leave out the ramp's fastest part rather than pass the ordered steps.
-    room = (s[S_TOTAL] - fed) & COUNT_MASK
-    ramp = 0
-    k = at
-    while k < end:
-        ramp += segs[k * SEG_WORDS]
-        k += 1
-    while at < end and ramp > room:
-        ramp -= segs[at * SEG_WORDS]
-        at += 1
-    s[S_SEGR] = at
-    s[S_SEGW] = end
-    s[S_MORE] = 0
-    s[S_STOP_REQ] = 2
-
-
-@micropython.viper
-def check(
-    s: ptr32, ends: ptr16, data: ptr32, chain: ptr32, pio: ptr32, sio: ptr32
-) -> int:  # ISR-safe
-    """Decide what this tick does: DO_NOTHING, DO_FILL or DO_REWIND. Stops at once on a fault."""
     flags = s[S_FLAGS]
     # The PIO has already stopped itself when its stop input opened. An end switch or a wrong count
     # stops it here, by the register, before anything else happens.
@@ -261,17 +192,25 @@ def check(
     if pio[_PIO_IRQ] & 1:
         flags |= F_STOP
     # The step in flight is no loss yet: it counts when the word after it is pulled.
-    drift = (s[S_BIAS] + s[S_MADE] - s[S_FLYING] - s[S_SEEN]) & COUNT_MASK
+    drift = (s[S_BIAS] + made - flying - s[S_SEEN]) & COUNT_MASK
     if drift > COUNT_MASK >> 1:
         drift = COUNT_MASK - drift + 1
     if drift > s[S_DRIFT]:
         pio[_PIO_CTRL] = 0
         flags |= F_DRIFT
-    if s[S_LEASE] == 0:
+    if lease == 0:
         flags |= F_LEASE
+    if (usb[0] & 0xFFFF) == _BREAK:
+        # Left where it is: the USB stack may not have read it yet. Above the pull-in rate main
+        # runs the stop ramp; below, the motor may stand between any two steps.
+        flags |= F_BREAK
+        if s[S_STOP_SEGS] == 0:
+            pio[_PIO_CTRL] = 0
+            s[S_RUN] = 0
+    s[S_FLAGS] = flags
     if flags & (F_DRIFT | F_END | F_STOP | F_LEASE):
-        s[S_FLAGS] = flags
         s[S_RUN] = 0
+    if s[S_RUN] == 0:
         return DO_NOTHING
     cread = (chain[_DMA_READ] & 0x7FF) >> 2
     read = (data[_DMA_READ] & 0x3FFF) >> 1
@@ -312,20 +251,149 @@ def check(
     return DO_FILL
 
 
-@micropython.native
-def tick(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, now):  # ISR-safe
-    """One pass of the dose loop. ``now``: ticks_us(), kept as the sign of life.
+@micropython.viper
+def fill(s: ptr32) -> int:  # ISR-safe
+    """Write one block of words from the segments and publish it. Return its words, 0 if none.
 
-    Native, not viper: a viper function would hand its pointers on as integers, and those allocate.
+    The caller has checked that a block fits. Ranges, at any segment the planner makes:
+    e < d <= 2**30 and r < d, so e + r < 2**31; q + 1 and first <= 2**30; a word's d <= WAIT_TICKS.
     """
-    s[S_BEAT] = now
-    # Masked before the addition: here 2**30 would be a big integer, and allocate.
-    s[S_TICKS] = (s[S_TICKS] & (COUNT_MASK >> 1)) + 1
-    if s[S_RUN]:
-        retire(s, ring, data, pio, witness)
-        what = check(s, ends, data, chain, pio, sio)
+    ring = ptr16(s[A_RING] | s[A_RING + 1] << 32)
+    head = s[S_HEAD]
+    ctrl = ptr32(s[A_CTRL] | s[A_CTRL + 1] << 32)
+    ends = ptr16(s[A_ENDS] | s[A_ENDS + 1] << 32)
+    segs = ptr32(s[A_SEGS] | s[A_SEGS + 1] << 32)
+    room = RING_WORDS - 1 - ((head - s[S_TAIL]) & RING_MASK)
+    budget = s[S_BUDGET]
+    if budget > room:
+        budget = room
+    words = 0
+    ticks = 0
+    fed = s[S_FED]
+    rem = s[S_REM]
+    left = s[S_LEFT]
+    e = s[S_E]
+    while words < budget:
+        if rem == 0:
+            if left == 0:
+                at = s[S_SEGR]
+                if at == s[S_SEGW]:
+                    break
+                base = at * SEG_WORDS
+                left = segs[base]
+                rem = segs[base + 1]
+                s[S_Q] = segs[base + 2]
+                s[S_R] = segs[base + 3]
+                s[S_D] = segs[base + 4]
+                e = segs[base + 5]
+                at += 1
+                if at == SEG_SLOTS:
+                    at = SEG_STOP
+                s[S_SEGR] = at
+            else:
+                rem = s[S_Q]
+                e += s[S_R]
+                if e >= s[S_D]:
+                    e -= s[S_D]
+                    rem += 1
+        if rem > WAIT_TICKS:
+            d = WAIT_TICKS
+            if rem - d < WORD_MIN:
+                d = WAIT_TICKS >> 1
+            ring[head] = d - WORD_MIN
+            rem -= d
+        else:
+            d = rem
+            ring[head] = (d - WORD_MIN) | 0x8000
+            rem = 0
+            left -= 1
+            fed += 1
+        head = (head + 1) & RING_MASK
+        words += 1
+        ticks += d
+        if ticks >= BLOCK_TICKS:
+            break
+    s[S_E] = e
+    s[S_REM] = rem
+    s[S_LEFT] = left
+    if words:
+        s[S_FED] = fed & COUNT_MASK
+        s[S_HEAD] = head
+        s[S_QUEUED] += ticks
+        c = s[S_CHEAD]
+        after = (c + 1) & CTRL_MASK
+        ends[c] = head
+        ctrl[after] = 0  # the terminator first: a dead CPU leaves a chain that ends
+        ctrl[c] = words
+        s[S_CHEAD] = after
+    return words
+
+
+@micropython.viper
+def rewind(s: ptr32):  # ISR-safe
+    """Cut the queue behind the block being played and continue with the stop ramp.
+
+    Used above the pull-in rate only, where a block lasts a few milliseconds and every word is a
+    step.
+    """
+    ring = ptr16(s[A_RING] | s[A_RING + 1] << 32)
+    ctrl = ptr32(s[A_CTRL] | s[A_CTRL + 1] << 32)
+    ends = ptr16(s[A_ENDS] | s[A_ENDS + 1] << 32)
+    segs = ptr32(s[A_SEGS] | s[A_SEGS + 1] << 32)
+    chain = ptr32(s[A_CHAIN] | s[A_CHAIN + 1] << 32)
+    cread = (chain[_DMA_READ] & 0x7FF) >> 2  # the control word that the DMA reads next
+    ctrl[cread] = 0
+    cut = int(ends[(cread - 1) & CTRL_MASK])
+    t = cut
+    head = s[S_HEAD]
+    queued = s[S_QUEUED]
+    fed = s[S_FED]
+    while t != head:
+        w = int(ring[t])
+        queued -= (w & 0x7FFF) + WORD_MIN
+        fed -= w >> 15
+        t = (t + 1) & RING_MASK
+    s[S_HEAD] = cut
+    s[S_CHEAD] = cread
+    s[S_QUEUED] = queued
+    s[S_FED] = fed & COUNT_MASK
+    s[S_REM] = 0
+    s[S_LEFT] = 0
+    # Enter the ramp at the speed of the last step that stays queued.
+    interval = (int(ring[(cut - 1) & RING_MASK]) & 0x7FFF) + WORD_MIN
+    at = 0
+    end = s[S_STOP_SEGS]
+    while at < end and segs[at * SEG_WORDS + 2] < interval:
+        at += 1
+    # Close to the end, leave out the ramp's fastest part rather than pass the ordered steps.
+    room = (s[S_TOTAL] - fed) & COUNT_MASK
+    ramp = 0
+    k = at
+    while k < end:
+        ramp += segs[k * SEG_WORDS]
+        k += 1
+    while at < end and ramp > room:
+        ramp -= segs[at * SEG_WORDS]
+        at += 1
+    s[S_SEGR] = at
+    s[S_SEGW] = end
+    s[S_MORE] = 0
+    s[S_STOP_REQ] = 2
+
+
+@micropython.viper
+def forget_break(s: ptr32):
+    """Main, when a person starts or resumes: a break from before then is answered."""
+    usb = ptr32(s[A_USB] | s[A_USB + 1] << 32)
+    if (usb[0] & 0xFFFF) == _BREAK:
+        usb[0] = 0
+
+
+@micropython.native
+def tick(s, now):  # ISR-safe
+    """One pass of the dose loop. ``now``: ticks_us()."""
+    what = look(s, now)
+    if what:
         if what == DO_REWIND:
-            rewind(s, ring, ctrl, ends, segs, (chain[_DMA_READ] & 0x7FF) >> 2)
-            what = DO_FILL
-        if what == DO_FILL:
-            fill(s, ring, ctrl, ends, segs)
+            rewind(s)
+        fill(s)

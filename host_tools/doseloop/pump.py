@@ -206,11 +206,19 @@ class Pump:
     # -- stopping: never refused for a version ---------------------------------------------
 
     def pause(self) -> Delivered:
-        """Pause the run; says what was delivered so far."""
+        """Pause the run; says what was delivered so far.
+
+        A break goes first: it stops the motor although the pump is busy or bytes queue up.
+        """
+        self._session.transport.send_break()
         return results.convert(self._call("pause"), Delivered, "reply")
 
     def stop(self) -> Delivered:
-        """End the run; says what was delivered. Does no harm when nothing runs."""
+        """End the run; says what was delivered. Does no harm when nothing runs.
+
+        A break goes first, as with `pause`.
+        """
+        self._session.transport.send_break()
         return results.convert(self._call("stop"), Delivered, "reply")
 
     # -- what the pump says by itself --------------------------------------------------------

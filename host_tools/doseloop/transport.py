@@ -1,7 +1,7 @@
-"""How bytes travel: five methods over one serial port. Knows nothing of frames.
+"""How bytes travel: six methods over one serial port. Knows nothing of frames.
 
 `Transport` is what `Pump` needs; `SerialTransport` is pyserial behind it. Another back end, or a
-test's list of sent and received bytes, fits the same five methods.
+test's list of sent and received bytes, fits the same six methods.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ class Transport(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send all of `data`."""
+        ...
+
+    def send_break(self) -> None:
+        """Signal a break, which overtakes all bytes. Nothing happens on a line that has none."""
         ...
 
     def cancel(self) -> None:
@@ -76,6 +80,13 @@ class SerialTransport:
             raise LinkError(f"{self._port} takes no data for {_WRITE_TIMEOUT_S:g} s") from error
         except (serial.SerialException, OSError) as error:
             raise LinkError(f"{self._port} went away: {error}") from error
+
+    def send_break(self) -> None:
+        try:
+            self._serial.break_condition = True
+            self._serial.break_condition = False
+        except (serial.SerialException, OSError):
+            pass  # not on this kind of port; a port that went away shows at the next write
 
     def cancel(self) -> None:
         self._serial.cancel_read()

@@ -57,7 +57,8 @@ class Bench:
 
     def __init__(self, segments, max_hz, stop_ramp=()):
         self.g, self.w, self.sio = _Generator(), _Witness(), array("i", [0])
-        self.s = array("i", [0] * t.STATE_WORDS)
+        self.usb = array("i", [0, 0])
+        self.s = array("i", [0] * t.ALL_WORDS)
         self.ends = array("H", [0] * t.CTRL_WORDS)
         self.segs = array("i", [0] * (t.SEG_WORDS * t.SEG_SLOTS))
         s = self.s
@@ -75,9 +76,9 @@ class Bench:
         self.model = QueueModel(
             t, g.ring, g.ctrl, g.data, g.chain, g.pio, self.w.word, record=False
         )
-        self.timer = TickTimer(s, g, self.ends, self.segs, self.sio, self.w)
+        self.timer = TickTimer(s, g, self.ends, self.segs, self.sio, self.w, self.usb)
         while s[t.S_QUEUED] <= t.HIGH_TICKS - t.BLOCK_TICKS:
-            if not t.fill(s, g.ring, g.ctrl, self.ends, self.segs):
+            if not t.fill(s):
                 break
             self.append()
         self.model.feed()
@@ -234,8 +235,8 @@ def test_underrun(_folder):
     check(bench.model.made == made, "replayed")
 
 
-def test_end_switch_stop_input_and_lease(_folder):
-    for flag in (t.F_END, t.F_STOP, t.F_LEASE):
+def test_end_switch_stop_input_lease_and_break(_folder):
+    for flag in (t.F_END, t.F_STOP, t.F_LEASE, t.F_BREAK):
         bench = Bench(stretch(1000, 1, 1 << 28), 1000)
         bench.s[t.S_END_MASK], bench.s[t.S_END_INV] = 1 << 29, 1 << 29
         bench.sio[0] = 1 << 29
@@ -245,6 +246,8 @@ def test_end_switch_stop_input_and_lease(_folder):
             bench.sio[0] = 0
         elif flag == t.F_STOP:
             bench.g.pio[12] = 1
+        elif flag == t.F_BREAK:
+            bench.usb[0] = 0xFFFF2321 - (1 << 32)
         else:
             bench.s[t.S_LEASE] = 500
             bench.model.advance(1000)
@@ -255,12 +258,15 @@ def test_end_switch_stop_input_and_lease(_folder):
 def test_the_lock_finds_what_it_is_for(_folder):
     # The wrapper turns any exception inside the tick into F_ERROR, and feeds no more.
     bench = Bench(stretch(1000, 1, 1 << 28), 1000)
-    bench.timer._args = (bench.s,) + (None,) * 9
+    true_tick = t.tick
+    t.tick = lambda s, now: bytearray(16)
     try:
         bench.tick()
     except MemoryError:
         check(bench.s[t.S_RUN] == 0, "still running")
         return
+    finally:
+        t.tick = true_tick
     raise AssertionError("not noticed")
 
 

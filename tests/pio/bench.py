@@ -86,7 +86,8 @@ class Parts:
     def _timer(self, state, ends, segs):
         self.ends = ends
         self.segs = segs
-        return TickTimer(state, self.generator, ends, segs, self.pio.sio, self.witness)
+        usb = array("I", [0, 0])
+        return TickTimer(state, self.generator, ends, segs, self.pio.sio, self.witness, usb)
 
     def fresh(self):
         """Nothing moves, nothing is pressed, a new list of edges."""
@@ -149,16 +150,16 @@ class Recorder:
         self._wrote(index, value)
 
 
-def plain_tick(folder):
+def plain_tick(folder, at):
     """Return tick.py's names as bytecode, because viper writes to memory and tells nobody.
 
-    ptr32 and the like are annotations there and nothing else.
+    at: the buffers by address; ptr32 and the like look them up there.
     """
     with open(folder + "/pump/tick.py") as file:
         source = file.read()
     for mark in ("@micropython.viper", "@micropython.native"):
         source = source.replace(mark, "")
-    space = {"__name__": "plain_tick"}
+    space = {"__name__": "plain_tick", "ptr16": at.get, "ptr32": at.get}
     exec(source, space)
     return space
 

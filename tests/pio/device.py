@@ -184,34 +184,44 @@ def deaths(case):
         parts.loop.request_stop()
     s = parts.loop.state
     generator, pio = parts.generator, parts.pio
-    queue = (generator.ring, generator.ctrl, parts.ends, parts.segs)
     while True:
         it.run_to(it.now + 1000)
         pio.sync_out()
-        tick.retire(s, generator.ring, generator.data, generator.pio, parts.witness.word)
-        what = tick.check(s, parts.ends, generator.data, generator.chain, generator.pio, pio.sio)
+        what = tick.look(s, it.now)
         if what == tick.DO_REWIND:
             break
         if what == tick.DO_FILL:
             if case["slot"] in (None, s[tick.S_CHEAD]):
                 break
-            tick.fill(s, *queue)
+            tick.fill(s)
             parts.loop.service()
         elif what or s[tick.S_FLAGS]:
             raise RuntimeError("tick wants %d, flags %d" % (what, s[tick.S_FLAGS]))
     out = {"made": len(bench.edges), "before": s[tick.S_FED]}
-    state, ends = array("i", s), array("H", parts.ends)
     all_deaths = Deaths(case["after"])
-    recorded = (all_deaths.to_ring, all_deaths.to_ctrl, ends, parts.segs)
+    # The same state on buffers that record: small numbers for addresses, known to `plain`.
+    state = array("i", s)
+    buffers = {
+        tick.A_RING: all_deaths.to_ring,
+        tick.A_CTRL: all_deaths.to_ctrl,
+        tick.A_ENDS: array("H", parts.ends),
+        tick.A_SEGS: parts.segs,
+        tick.A_CHAIN: generator.chain,
+    }
+    for name in buffers:
+        state[name], state[name + 1] = name, 0
+    plain_at.clear()
+    plain_at.update(buffers)
     if what == tick.DO_REWIND:
-        taken = pio.g[engine.G_CREAD]
-        plain["rewind"](state, *recorded, taken)
-        tick.rewind(s, *queue, taken)
+        plain["rewind"](state)
+        tick.rewind(s)
         out["cut"] = s[tick.S_FED]
     out["slot"] = s[tick.S_CHEAD]
-    out["words"] = plain["fill"](state, *recorded)
+    out["words"] = plain["fill"](state)
     # The same calls of the code that the tick runs must leave the same memory.
-    wrote = tick.fill(s, *queue)
+    wrote = tick.fill(s)
+    for name in buffers:
+        state[name : name + 2] = s[name : name + 2]
     here, there = views(generator), (all_deaths.ring, all_deaths.ctrl)
     out["same"] = (wrote, here[0], here[1], s) == (out["words"], there[0], there[1], state)
     out["fed"] = s[tick.S_FED]
@@ -220,7 +230,8 @@ def deaths(case):
     return out
 
 
-plain = plain_tick(FIRMWARE)
+plain_at = {}
+plain = plain_tick(FIRMWARE, plain_at)
 ops = {op.__name__: op for op in (programs, play, stop, kill, deaths)}
 
 while True:

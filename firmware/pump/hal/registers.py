@@ -21,6 +21,7 @@ WATCHDOG_CTRL = const(0x40058000)
 WATCHDOG_REASON = const(0x40058008)
 WATCHDOG_SCRATCH = const(0x4005800C)
 
+USB_SETUP = const(0x50100000)  # the SETUP packet received last, 8 bytes
 USB_EP2_IN = const(0x50100090)  # buffer control of the serial line's way to the host
 USB_AVAILABLE = const(1 << 10)  # a packet lies there and was not fetched yet
 

@@ -1,6 +1,6 @@
 """The hard timer interrupt that runs the dose loop's tick every millisecond.
 
-Holds every buffer the tick needs, so that the callback makes no object and looks up no global.
+Holds every buffer the tick needs, so that the callback makes no object.
 """
 
 import time
@@ -15,14 +15,19 @@ _PERIOD_MS = const(1)
 
 
 class TickTimer:
-    """Runs tick.tick() on these buffers. Keep a reference: a collected timer stops."""
+    """Runs tick.tick() on ``state``. Keep a reference: a collected timer stops.
 
-    def __init__(self, state, generator, ends, segs, sio, witness):
-        self._state = state
-        self._args = (
-            state, generator.ring, generator.ctrl, ends, segs, generator.data, generator.chain,
-            generator.pio, sio, witness.word,
+    The other buffers are known to the tick by address only, so they are kept alive here.
+    """
+
+    def __init__(self, state, generator, ends, segs, sio, witness, usb):
+        buffers = (
+            generator.ring, generator.ctrl, ends, segs, generator.data, generator.chain,
+            generator.pio, sio, witness.word, usb,
         )  # fmt: skip
+        _tick.connect(state, *buffers)
+        self._state = state
+        self._buffers = buffers
         self._timer = None
         self._callback = self._run  # bound once: binding allocates
 
@@ -41,11 +46,8 @@ class TickTimer:
 
     @micropython.native
     def _run(self, _timer):  # ISR-safe
-        a = self._args
         try:
-            _tick.tick(
-                a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], time.ticks_us()
-            )  # fmt: skip
+            _tick.tick(self._state, time.ticks_us())
         except:  # noqa: E722 -- also KeyboardInterrupt, which can be raised in a hard IRQ
             # No stop by register here: whatever broke may be that. Not feeding ends the motion.
             self._state[_tick.S_RUN] = 0

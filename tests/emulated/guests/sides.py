@@ -28,8 +28,8 @@ def raise_in_tick():
 def slow_tick():
     # Longer than its period: the interrupt never ends, main never runs again.
     @micropython.native
-    def tick(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, now):
-        true_tick(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, now)
+    def tick(s, now):
+        true_tick(s, now)
         until = time.ticks_us() + 2500
         while time.ticks_diff(until, time.ticks_us()) > 0:
             pass
@@ -75,8 +75,8 @@ def locked(ms):
 
 def allocating_tick():
     @micropython.native
-    def tick(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, now):
-        true_tick(s, ring, ctrl, ends, segs, data, chain, pio, sio, witness, now)
+    def tick(s, now):
+        true_tick(s, now)
         bytearray(16)
 
     t.tick = tick

@@ -82,6 +82,18 @@ class PlayedDose:
         self.edges = []
         self._ends = self._plan = ()
         self.flags = 0
+        self._broken = False
+
+    def forget_break(self):
+        self._broken = False
+
+    def send_break(self):
+        """The host sends a break: below the pull-in rate the motor stands at once."""
+        self._broken = True
+        if self.active and not self._stop_ramp:
+            self._count()
+            self._plan = self._plan[: self.seen]
+            self.made = self.seen
 
     def begin(self, segments, steps, max_hz, stop_ramp, ends, bias):
         assert not self.active, "a motion runs already"
@@ -114,7 +126,7 @@ class PlayedDose:
     def service(self):
         assert self.active
         self._count()
-        return self.flags
+        return self.flags | (tick.F_BREAK if self._broken else 0)
 
     def tick_dead(self):
         return False

@@ -7,7 +7,20 @@ from hypothesis import settings
 settings.register_profile("doseloop", derandomize=True, deadline=None)
 settings.load_profile("doseloop")
 
-# tick.py's annotations name viper's pointer types; on CPython they only have to exist.
-for name in ("ptr16", "ptr32"):
-    if not hasattr(builtins, name):
-        setattr(builtins, name, object)
+_buffers = []
+
+
+def _address(buffer):
+    """Return a made-up address, as viper's `uint(buffer)` returns a true one."""
+    _buffers.append(buffer)
+    return 0x20000000 + len(_buffers) - 1
+
+
+def _pointed_at(address):
+    """Return the buffer at an address, as viper's `ptr32(address)` does."""
+    return _buffers[address - 0x20000000]
+
+
+for name in ("ptr8", "ptr16", "ptr32"):
+    setattr(builtins, name, _pointed_at)
+builtins.uint = _address

@@ -50,7 +50,7 @@ rates = st.integers(1 * ML, 300 * ML)
 orders = st.lists(st.tuples(st.integers(1, 30 * AL), rates), min_size=1, max_size=6)
 # parts of the time since the action before; the action; a rate for those that need one
 actions = st.lists(
-    st.tuples(st.integers(1, 3_000_000), st.sampled_from(["pause", "rate", "glance"]), rates),
+    st.tuples(st.integers(1, 3_000_000), st.sampled_from(["pause", "rate", "glance", "break"]), rates),
     max_size=12,
 )
 
@@ -68,8 +68,12 @@ def test_pauses_and_rate_changes_neither_lose_nor_double_a_step(stretches, actio
                 controller.change_rate(rate)
             except errors.Refused as error:
                 assert error.code == "E_STATE"
-        elif action == "pause":
-            controller.pause()
+        elif action in ("pause", "break"):
+            if action == "pause":
+                controller.pause()
+            else:
+                bench.dose.send_break()
+                controller.service()
             if controller.state == "idle":
                 break
             made = len(bench.dose.edges)

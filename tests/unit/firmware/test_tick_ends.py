@@ -53,6 +53,45 @@ def test_stop_input_ends_the_feeding():
     assert bench.s[t.S_FLAGS] & t.F_STOP and not bench.s[t.S_RUN]
 
 
+SEND_BREAK = 0x2321  # bmRequestType 0x21, bRequest 0x23: the first bytes of the SETUP packet
+
+
+@pytest.mark.parametrize(("high", "stops"), [(0xFFFF, True), (0, True)])
+def test_a_break_stops_by_the_register(high, stops):
+    bench = running()
+    bench.usb[0] = (high << 16 | SEND_BREAK) - (1 << 32 if high >> 15 else 0)
+    bench.tick()
+    assert int(bench.pio[0]) == 0
+    assert bench.s[t.S_FLAGS] == t.F_BREAK and not bench.s[t.S_RUN]
+
+
+@pytest.mark.parametrize("setup", [0x000322A1 & 0x7FFFFFFF, 0x2221, 0x2021, 0x23A1, 0x0500, 0])
+def test_other_requests_over_usb_stop_nothing(setup):
+    bench = running()
+    bench.usb[0] = setup
+    bench.play(most_ticks=50_000)
+    assert bench.s[t.S_RUN] and bench.s[t.S_FLAGS] == 0
+
+
+def test_above_the_pull_in_rate_a_break_is_mains_to_answer():
+    bench = running()
+    bench.s[t.S_STOP_SEGS] = 3
+    bench.usb[0] = SEND_BREAK
+    bench.tick()
+    assert bench.s[t.S_RUN] and int(bench.pio[0]) == 1
+    assert bench.s[t.S_FLAGS] == t.F_BREAK, "main is woken by it"
+
+
+def test_a_break_from_before_is_forgotten_and_nothing_else_is():
+    bench = running()
+    bench.usb[0] = SEND_BREAK
+    t.forget_break(bench.s)
+    assert int(bench.usb[0]) == 0
+    bench.usb[0] = 0x2221
+    t.forget_break(bench.s)
+    assert int(bench.usb[0]) == 0x2221
+
+
 @pytest.mark.parametrize("counted", [0, BIT30 - 301, BIT30 - 305])
 @pytest.mark.parametrize(("lost", "stops"), [(10, False), (11, True)])
 def test_drift_of_more_than_ten_steps_stops(counted, lost, stops):

@@ -24,13 +24,17 @@ class TickBench:
     """The tick's buffers and a queue model that plays them."""
 
     def __init__(self, ring_at=0, ctrl_at=0, counted=0, budget=t.BLOCK_WORDS, guard=2):
-        self.s = Buffer(t.STATE_WORDS)
+        self.s = Buffer(t.ALL_WORDS)
         self.ring = Buffer(t.RING_WORDS, 16)
         self.ctrl = Buffer(t.CTRL_WORDS)
         self.ends = Buffer(t.CTRL_WORDS, 16)
         self.segs = Buffer(t.SEG_WORDS * t.SEG_SLOTS)
         self.data, self.chain, self.pio = Buffer(16), Buffer(16), Buffer(16)
-        self.sio, self.witness = Buffer(1), Buffer(1)
+        self.sio, self.witness, self.usb = Buffer(1), Buffer(1), Buffer(2)
+        t.connect(
+            self.s, self.ring, self.ctrl, self.ends, self.segs, self.data, self.chain, self.pio,
+            self.sio, self.witness, self.usb,
+        )  # fmt: skip
         # Addresses as on the chip: SRAM at 0x20000000, buffers aligned to their size.
         self.data[0] = 0x20008000 + 2 * ring_at
         self.chain[0] = 0x20010000 + 4 * ctrl_at
@@ -69,7 +73,7 @@ class TickBench:
             self._next = next(self.segments, None)
 
     def fill(self):
-        return t.fill(self.s, self.ring, self.ctrl, self.ends, self.segs)
+        return t.fill(self.s)
 
     def launch(self):
         while self.s[t.S_QUEUED] <= t.HIGH_TICKS - t.BLOCK_TICKS and self.fill():
@@ -79,10 +83,7 @@ class TickBench:
 
     def tick(self):
         self.ticks_us = (self.ticks_us + 1000) % BIT30
-        t.tick(
-            self.s, self.ring, self.ctrl, self.ends, self.segs, self.data, self.chain,
-            self.pio, self.sio, self.witness, self.ticks_us,
-        )  # fmt: skip
+        t.tick(self.s, self.ticks_us)
 
     def play(self, most_ticks=100_000_000, step=1000):
         """Tick every ``step`` ticks until everything is played; main appends and renews."""

@@ -50,6 +50,7 @@ class Scripted:
         self.pairs = list(pairs)
         self.sent: list[bytes] = []
         self.goodbyes = 0
+        self.breaks: list[int] = []  # how many requests had been sent before each
         self.args: list[dict[str, Any]] = []
         self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
 
@@ -81,6 +82,9 @@ class Scripted:
         if data == b"GONE":
             raise LinkError("scripted went away")
         return data or b""
+
+    def send_break(self) -> None:
+        self.breaks.append(len(self.sent))
 
     def cancel(self) -> None:
         self._incoming.put(None)

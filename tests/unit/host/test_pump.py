@@ -124,6 +124,15 @@ def test_reading_is_repeated_after_a_restart(opened):
     assert pump.status().state == "idle"
 
 
+def test_a_break_goes_before_stop_and_pause_and_nothing_else(opened):
+    pump, transport = opened(("status", ok(**STATUS)), ("pause", ok()), ("stop", ok()))
+    before = len(transport.sent)
+    pump.status()
+    pump.pause()
+    pump.stop()
+    assert transport.breaks == [before + 1, before + 2]
+
+
 def test_another_protocol_version_reads_and_stops_but_does_not_move(opened):
     pump, transport = opened(
         ("status", ok(**STATUS)), ("stop", ok()), protocol=wire.protocol() + 1

@@ -17,6 +17,7 @@ from engine import (
 PIO0 = 0x50200000
 DMA0 = 0x50000000
 SIO_IN = 0xD0000004
+USB = 0x50100000
 _CTRL, _IRQ, _ADDR = 0, 12, 53
 _AT_PULL, _IN_PASS, _LATCHED = 0, 3, 8
 _PULL_NOBLOCK = 0x8080
@@ -35,6 +36,7 @@ class PioBlock:
         board.on_inputs = self.inputs_changed
         self.pio = array("I", [0] * 80)
         self.sio = array("I", [0])
+        self.usb = array("I", [0, 0])
         self._channels = []
         self.reset()
 
@@ -45,6 +47,7 @@ class PioBlock:
         self._data_window = self._chain_window = array("I", [0] * 16)
         for i in range(len(self.pio)):
             self.pio[i] = 0
+        self.usb[0] = self.usb[1] = 0
         self.g = array("i", [0] * G_WORDS)
         self.g[G_DEAD] = 1
         self._ring = array("H", [0] * (RING_MASK + 1))
@@ -172,6 +175,8 @@ class PioBlock:
             return self.pio
         if address == SIO_IN:
             return self.sio
+        if address == USB:
+            return self.usb
         raise ValueError("no register window at 0x%08x" % address)
 
     def read32(self, address):
@@ -205,6 +210,11 @@ class PioBlock:
     def moving(self):
         """True while words are being played."""
         return self.running and not self._latched and not self._starved
+
+    def usb_setup(self, first, second):
+        """The host sent a SETUP packet, of two words: hardware takes it whatever main does."""
+        self.usb[0], self.usb[1] = first, second
+        self.tick_wanted = True
 
     def inputs_changed(self):
         """A pin changed from outside: the tick may have something to do."""

@@ -138,6 +138,7 @@ class World:
             "fault": self._fault,
             "clear": self._clear,
             "press": self._press,
+            "break": self._break,
             "power": self._power,
             "status": self._status,
             "quit": self._quit,
@@ -272,6 +273,10 @@ class World:
             raise ValueError("no such input in this release: " + message["what"])
         self.board.press_stop(True)
         kernel.at(kernel.now + 500_000, _later(self.board.press_stop, False))
+        return {}, None
+
+    def _break(self, kernel, message):
+        kernel.pioblock.usb_setup(0xFFFF2321, 0)  # CDC's SEND_BREAK, "until further notice"
         return {}, None
 
     def _power(self, kernel, message):

@@ -139,6 +139,8 @@ class Control:
                 self._active.discard(name)
             case "press":
                 self._press(bench, request["what"])
+            case "break":
+                bench.chip.send_break()
             case "power":
                 self._cut_power()
             case "status":
