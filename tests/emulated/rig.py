@@ -165,7 +165,8 @@ class Fork:
     def __init__(self, work: Callable[..., Any], *args: Any) -> None:
         context = multiprocessing.get_context("fork")
         self._receive, send = context.Pipe(duplex=False)
-        self._process = context.Process(target=_child, args=(send, work, args), daemon=True)
+        # Not a daemon: those may not fork again, and a case may (measure.stop_command).
+        self._process = context.Process(target=_child, args=(send, work, args))
         self._process.start()
         send.close()
 

@@ -60,7 +60,9 @@ def test_above_the_pull_in_rate_it_runs_down_the_ramp(bench: Bench) -> None:
 
 
 def test_it_ends_keeping_the_vein_open(bench: Bench) -> None:
-    steps = [{"mode": "infuse", "volume_al": 100 * bench.al, "rate_al_per_h": 500 * 3600 * bench.al}]
+    steps = [
+        {"mode": "infuse", "volume_al": 100 * bench.al, "rate_al_per_h": 500 * 3600 * bench.al}
+    ]
     bench.pump.order(seal_order(steps, fill_al=40 * ML, kvo_al_per_h=100 * 3600 * bench.al))
     bench.pump.start()
     bench.advance(2_000_000)

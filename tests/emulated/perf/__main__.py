@@ -38,8 +38,9 @@ def cases(boards: measure.Boards) -> list[Case]:
     ]
     for loaded in (False, True):
         out += [("steps", measure.steps, (pump, hz, loaded)) for hz in measure.RATES]
-        name = "stops/stop_command_loaded" if loaded else "stops/stop_command"
-        out += [(name, measure.stop_command, (pump, hz, loaded)) for hz in (100, 1_000)]
+        for name, work in (("break", measure.line_break), ("stop_command", measure.stop_command)):
+            where = f"stops/{name}_loaded" if loaded else f"stops/{name}"
+            out += [(where, work, (pump, hz, loaded)) for hz in (100, 1_000)]
         out += [
             ("others", measure.others, (bare, kind, hz, loaded))
             for kind in table.KINDS

@@ -85,8 +85,10 @@ def _stops(figures: Figures) -> str:
     names = {
         "stop_input": "stop input opens",
         "end_switch": "end switch opens",
-        "stop_command": "`stop` in a frame, nothing else going on",
-        "stop_command_loaded": "`stop` in a frame, under load",
+        "break": "a break, as before `stop` and `pause`, nothing else going on",
+        "break_loaded": "the same under load",
+        "stop_command": "`stop` in a frame alone, nothing else going on",
+        "stop_command_loaded": "the same under load",
         "exception": "an exception in the main loop",
         "hang": "the main loop hangs",
         "die": "the CPU hangs, interrupts off",

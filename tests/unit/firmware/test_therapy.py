@@ -50,7 +50,9 @@ rates = st.integers(1 * ML, 300 * ML)
 orders = st.lists(st.tuples(st.integers(1, 30 * AL), rates), min_size=1, max_size=6)
 # parts of the time since the action before; the action; a rate for those that need one
 actions = st.lists(
-    st.tuples(st.integers(1, 3_000_000), st.sampled_from(["pause", "rate", "glance", "break"]), rates),
+    st.tuples(
+        st.integers(1, 3_000_000), st.sampled_from(["pause", "rate", "glance", "break"]), rates
+    ),
     max_size=12,
 )
 
