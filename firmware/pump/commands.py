@@ -29,6 +29,11 @@ TABLE = {
                 ("duration_ms", "duration", False)), "plan an infusion: any two of three"),
     "withdraw": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
                   ("duration_ms", "duration", False)), "plan a withdrawal: any two of three"),
+    "bolus": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
+               ("duration_ms", "duration", False)), "plan a single bolus: any two of three"),
+    "bolus_now": ((("volume_al", "volume", True), ("rate_al_per_h", "rate", True)),
+                  "give a dose on top of the run, now"),
+    "hold": ((), "start the planned bolus or keep it going; it ends 0.3 s after the last of these"),
     "start": ((("order_crc", "text", False),), "begin what was planned"),
     "pause": ((), "stand still, keep the order"),
     "resume": ((), "go on with the exact remainder"),
@@ -173,6 +178,15 @@ class Commands:
 
     def _withdraw(self, args):
         return self._direct("withdraw", args)
+
+    def _bolus(self, args):
+        return self._direct("bolus", args)
+
+    def _bolus_now(self, args):
+        return self._app.controller.bolus_now(args["volume_al"], args["rate_al_per_h"])
+
+    def _hold(self, args):
+        return self._app.controller.hold()
 
     def _plan(self, args):
         return self._plan_view(self._app.controller.plan_view())

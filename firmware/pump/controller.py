@@ -15,7 +15,8 @@ _WAIT_MOVING_MS = const(1000)  # the tick wakes main earlier when it must
 _WAIT_ENDING_MS = const(2)
 _WAIT_IDLE_MS = const(2000)
 # What waits for a standstill, weakest first: a stronger request replaces a weaker one.
-_RANK = {"rate": 0, "pause": 1, "link": 2, "stop": 3}
+_RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
+_HOLD_MS = const(300)  # a bolus that is held ends so long after the last `hold`
 
 
 class Controller:
@@ -36,6 +37,9 @@ class Controller:
         self._resume_at = None  # end of an ordered pause, ms
         self._then = None  # what to do when a stop ramp is done: a key of _RANK
         self._new_rate = (None, 0)  # item and rate that a change of rate is for
+        self._new_bolus = None  # volume and rate of a dose that waits for a standstill
+        self._bolus = None  # the item of a dose on top, while it runs
+        self._held = None  # when the last `hold` came, ms
         self._resumable = False
 
     # -- configuration ------------------------------------------------------------------------
@@ -74,7 +78,7 @@ class Controller:
         self._need(states.READY)
         if crc is not None and crc != self.order.crc:
             raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
-        self._check_ways(self.order.items)
+        self._check_way(next(self.order.items()))
         if self.order.fill_al is not None:
             self._load(self.order.fill_al)
         self._runs += 1
@@ -95,7 +99,7 @@ class Controller:
         """Stand still; the order stays. Pausing twice changes nothing."""
         if self.state == states.PAUSED and self._resume_at is None:
             return self._totals()
-        self._need(states.INFUSING, states.WITHDRAWING, states.PAUSED)
+        self._need_run()
         self._leave_pause()
         self._halt("pause")
         return self._totals()
@@ -106,7 +110,8 @@ class Controller:
         if self._resume_at is not None:
             raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
         item = self.run.item()
-        self._check_ways([item] if item is not None else [])
+        if item is not None:
+            self._check_way(item)
         self.motor.forget_break()
         self._events.add("resume", run=self.run.id)
         self._next_leg()
@@ -120,7 +125,6 @@ class Controller:
             self.order = None
             self._go(states.IDLE)
             return {}
-        self._need(states.INFUSING, states.WITHDRAWING, states.KVO, states.PAUSED, states.ALARM)
         if self.state == states.ALARM:
             for code in self._alarms.stopping():
                 self._end_alarm(code)
@@ -130,10 +134,12 @@ class Controller:
 
     def change_rate(self, rate_al_per_h):
         """Change the rate in effect; the ordered volume stays, the end moves."""
-        self._need(states.INFUSING, states.WITHDRAWING, states.PAUSED)
+        self._need_run()
         item = self.run.item()
         if item is None or not item.way or self.motor.taking_up or self._then is not None:
             raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
+        if item.kind not in ("infuse", "withdraw"):
+            raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
         order.check_rate(rate_al_per_h, self.config["limits"])
         self._new_rate = (item, rate_al_per_h)
         if self.state == states.PAUSED:
@@ -141,6 +147,36 @@ class Controller:
         else:
             self._halt("rate")
         return {"rate_al_per_h": rate_al_per_h}
+
+    def bolus_now(self, volume_al, rate_al_per_h):
+        """Give a dose on top of the run; the order's own rate and volume stay."""
+        self._need_run()
+        item, motor = self.run.item(), self.motor
+        free = self._bolus is None and self._then is None and not motor.taking_up
+        if item is None or item.way < 0 or item.kind == "bolus" or not free:
+            raise Refused("E_STATE", "no bolus can begin now", next_step="try again, or see `status`")
+        if self.state == states.PAUSED and self._resume_at is None:
+            raise Refused("E_STATE", "not while paused", next_step="resume first")
+        flowing = item.rate if item.way and item.kind != "kvo" else 0
+        order.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
+        self._check_way(item)
+        self._new_bolus = (volume_al, rate_al_per_h)
+        if self.state == states.PAUSED:
+            self._leave_pause()
+            self._apply_bolus()
+            self._next_leg()
+        else:
+            self._halt("bolus")
+        return {"volume_al": volume_al, "rate_al_per_h": rate_al_per_h}
+
+    def hold(self):
+        """Start the bolus that is planned, or keep it going: it ends soon after the last of these."""
+        if self.state == states.READY and [s.mode for s in self.order.steps] == ["bolus"]:
+            self.start()
+        elif self.state != states.BOLUS or self._held is None:
+            raise Refused("E_STATE", "no bolus is planned to be held", next_step="bolus VOLUME RATE")
+        self._held = self._clock.ms()
+        return self._totals()
 
     def load(self, volume_al):
         """Take note of a syringe with this volume. Also answers the empty and full alarms."""
@@ -178,8 +214,13 @@ class Controller:
         """Look after motion and deadlines. Call it in every pass of the main loop."""
         self._watchdog.feed()
         if self.motor is not None and self.motor.moving:
+            if self._held is not None and self._clock.ms() - self._held > _HOLD_MS:
+                self._held = None
+                self._halt("released")
+                return
             ended = self.motor.poll()
             if ended is None:
+                self._follow()
                 self._warn()
             elif ended == "break":
                 self._break()
@@ -197,11 +238,13 @@ class Controller:
             return max(0, min(_WAIT_MOVING_MS, self._resume_at - self._clock.ms()))
         if self.motor is None or not self.motor.moving:
             return _WAIT_IDLE_MS
+        if self._held is not None:
+            return max(0, self._held + _HOLD_MS + 1 - self._clock.ms())
         return _WAIT_ENDING_MS if self.motor.draining() else _WAIT_MOVING_MS
 
     def link_lost(self, silent_ms):
         """Tell how long the host has been silent; the order chose what that means."""
-        if self.state in (states.INFUSING, states.WITHDRAWING, states.PAUSED, states.KVO):
+        if states.moving(self.state) or self.state == states.PAUSED:
             if silent_ms >= self.run.order.stop_ms and not self._alarms.stopping():
                 self._leave_pause()
                 self._halt("link")
@@ -235,8 +278,16 @@ class Controller:
             self._resume_at = self._clock.ms() + wait
             self._events.add("pause", run=run.id, ms_long=wait)
         else:
-            self._go(states.INFUSING if item.way > 0 else states.WITHDRAWING)
+            self._go(states.OF_KIND[item.kind])
             self.motor.start(run)
+
+    def _follow(self):
+        """One motion may run several items: the state is that of the item under way."""
+        item = self.run.item()
+        if self._bolus is not None and item is not self._bolus:
+            self._end_bolus()
+        if item is not None and item.way:
+            self._go(states.OF_KIND[item.kind])
 
     def _after(self, run):
         room = self.motor.room(1)
@@ -250,8 +301,8 @@ class Controller:
 
     def _motion_ended(self, ended):
         then, self._then = self._then, None
-        if ended == "done" and self.state == states.KVO:
-            self._alarm("A_EMPTY")
+        if ended == "done" and self.run.ended:
+            self._alarm("A_EMPTY")  # keeping the vein open has no other end
         elif ended in ("stopped", "done") and then is not None:
             self._settle(then)  # "done": it was over before the ramp could begin
         elif ended in ("done", "takeup"):
@@ -264,7 +315,7 @@ class Controller:
     def _break(self):
         # Whatever the host wants next: standing still loses nothing, and can be resumed.
         self._events.add("break", run=self.run.id)
-        self._halt("stop" if self.state == states.KVO else "pause")
+        self._halt("stop" if self.run.ended else "pause")
 
     def _leave_pause(self):
         """An ordered pause is interrupted: what is left of it stays to be waited."""
@@ -290,13 +341,16 @@ class Controller:
         """The motor stands: do what it was stopped for."""
         run = self.run
         self._apply_rate()
+        self._apply_bolus()
+        if then not in ("rate", "bolus"):
+            self._end_bolus()
         if then == "link":
             self._alarm("A_LINK")
-        elif then == "stop":
-            if self.state == states.KVO:
-                self._events.add("stop", run=run.id, reason="kvo", kvo_steps=run.kvo.done)
+        elif then in ("stop", "released"):
+            if run.ended:
+                self._events.add("stop", run=run.id, reason="kvo", kvo_steps=run.kvo_steps)
                 self.motor.release()
-            self._close("stop")
+            self._close(then)
             self._go(states.IDLE)
         elif then == "pause" and run.item() is not None:
             self._go(states.PAUSED)
@@ -312,6 +366,25 @@ class Controller:
             if applies:
                 self.run.change_rate(rate)
 
+    def _apply_bolus(self):
+        new, self._new_bolus = self._new_bolus, None
+        item = self.run.item()
+        if new is None:
+            return
+        if item is None:  # the order was completed before the motor stood
+            self._events.add("bolus_end", run=self.run.id, given_al=0)
+            return
+        self._bolus = self.run.add_bolus(*new)
+        self._events.add("bolus", run=self.run.id, volume_al=new[0], rate=new[1])
+
+    def _end_bolus(self):
+        """A dose on top is over; what is left of one that was cut short is not given later."""
+        bolus, self._bolus = self._bolus, None
+        if bolus is not None:
+            if self.run.item() is bolus:
+                self.run.cancel_bolus()
+            self._events.add("bolus_end", run=self.run.id, given_al=bolus.dose_al)
+
     def _alarm(self, code):
         priority, stops, resumable, text, _ = alarm_table.TABLE[code]
         if self._alarms.raise_(code):
@@ -320,6 +393,8 @@ class Controller:
             self._resumable = resumable and self.run is not None and not self.run.ended
             self._leave_pause()
             self._new_rate = (None, 0)
+            self._new_bolus = None
+            self._end_bolus()
             self._go(states.ALARM)
             if self.motor is not None:
                 self.motor.release()
@@ -333,20 +408,20 @@ class Controller:
     def _close(self, reason):
         if self.run is None or self.run.ended:
             return
+        self._end_bolus()
+        self._held = None
         self.run.ended = True
         self.order = None
         self._alarms.clear("A_NEAR_EMPTY")
         self.motor.release()
         totals = self.run.totals()
         self._events.add(
-            "end" if reason != "stop" else "stop", run=self.run.id, reason=reason, **totals
+            "stop" if reason in ("stop", "released") else "end", run=self.run.id, reason=reason, **totals
         )
 
     def _warn(self):
-        if self.state != states.INFUSING or self.motor.taking_up:
-            return
         item = self.run.item()
-        if item is None or not item.way:
+        if item is None or item.way <= 0 or self.run.ended or self.motor.taking_up:
             return
         left = self.motor.remaining_steps() * self.motor.al
         if arith.duration_of(max(0, left), item.rate) <= self.config["alarms"]["near_empty_ms"]:
@@ -357,19 +432,25 @@ class Controller:
         self.motor.load(volume_al)
         self._events.add("load", volume_al=volume_al)
 
-    def _check_ways(self, items):
-        for item in items:
-            code = self.motor.blocked(item.way) if item.way else None
-            if code == "A_STOP_INPUT":
-                raise Refused("E_STOP_OPEN", "the stop input is open")
-            if code is not None and item is items[0]:
-                raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
+    def _check_way(self, item):
+        code = self.motor.blocked(item.way or 1)
+        if code == "A_STOP_INPUT":
+            raise Refused("E_STOP_OPEN", "the stop input is open")
+        if code is not None and item.way:
+            raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
 
     def _totals(self):
         return dict(self.run.totals(), run=self.run.id, state=self.state)
 
     def _need(self, *allowed):
         if self.state not in allowed:
+            raise Refused("E_STATE", "not while %s" % self.state)
+
+    def _need_run(self):
+        """An order is under way, moving or not; one that is done and keeps the vein open is not."""
+        if self.run is None or self.run.ended:
+            raise Refused("E_STATE", "not while %s" % self.state)
+        if not states.moving(self.state) and self.state != states.PAUSED:
             raise Refused("E_STATE", "not while %s" % self.state)
 
     def _need_config(self):

@@ -25,10 +25,10 @@ class Stretch:
 
 
 class Leg:
-    """items: those to run, first may be under way; phase_al: volume since its last step;
-    room: steps the plunger can still travel; ramp: planner.Ramp."""
+    """items: those to run, first may be under way; room: steps the plunger can still travel;
+    ramp: planner.Ramp."""
 
-    def __init__(self, items, al_per_step, phase_al, room, ramp):
+    def __init__(self, items, al_per_step, room, ramp):
         self.way = items[0].way
         self._al = al_per_step
         self.stretches = []
@@ -37,8 +37,8 @@ class Leg:
         # Boundaries are kept in 2**-40 ticks, so that fifty of them lose nothing worth a tick;
         # only a stretch's t0 is a whole tick.
         t = 0
-        phase = phase_al
         for item in items:
+            phase = item.phase_al
             steps = item.left()
             if steps > room:
                 steps = room
@@ -59,7 +59,6 @@ class Leg:
             self.stretches.append(Stretch(item, item.rate, steps, t0, up, down))
             t += arith.ticks_of((flat * al_per_step + item.rest_al - phase) << _FINE, item.rate)
             t += sum(ticks for _, ticks in down) << _FINE
-            phase = item.rest_al
             if self.cut:
                 break
         self.steps = sum(stretch.steps for stretch in self.stretches)

@@ -93,7 +93,7 @@ class Motor:
             self._begin(_Takeup(way, self._slack[way], self._takeup_hz))
             return
         self._slack[-way] = self._backlash
-        leg = Leg(run.leg_items(), self.al, run.phase_al, self.room(way), self._ramp)
+        leg = Leg(run.leg_items(), self.al, self.room(way), self._ramp)
         if leg.max_hz <= self._pull_in:
             leg.stop_ramp = []
         self._begin(leg)

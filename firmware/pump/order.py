@@ -1,81 +1,85 @@
 """An order as the device understands it: checked against board and syringe, fixed in whole steps.
 
-Takes the compiled order (host_tools/doseloop/order.py, or the words typed on a terminal) and makes
-items: one direction, one rate, a whole number of steps each. Volumes are summed before they become
-steps, so fifty small steps lose no more than one.
+Takes the compiled order (host_tools/doseloop/order.py, or the words typed on a terminal), refuses
+what board and syringe can't do, and keeps its steps; program.py unrolls them for the run.
 """
 
 import json
 
 from pump import arith, quantity, sealed
 from pump.errors import Refused
+from pump.program import Step, unroll
 
 KIND = "order"
 VERSION = 1
 ITEMS_MAX = 50
 
-_WAYS = {"infuse": 1, "withdraw": -1, "pause": 0}
-_TOP = ("schema", "name", "syringe", "fill_al", "on_link_loss", "steps", "kvo_al_per_h")
+REPEAT_MAX = 1000
+_UNROLLED_MAX = 5000  # after a reset the items up to the interrupted one are unrolled again
+
+_TOP = ("schema", "name", "syringe", "fill_al", "on_link_loss", "steps", "kvo_al_per_h", "repeat")
 _STEP = ("mode", "rate_al_per_h", "volume_al", "duration_ms")
-
-
-class Item:
-    """One stretch of an order.
-
-    way: 1 infuse, -1 withdraw, 0 pause; steps: whole steps; rest_al: volume beyond the last of
-    them that the next item of this way inherits; done: steps made so far.
-    """
-
-    def __init__(self, way, rate_al_per_h, volume_al, duration_ms):
-        self.way = way
-        self.rate = rate_al_per_h
-        self.volume_al = volume_al
-        self.duration_ms = duration_ms
-        self.steps = 0
-        self.rest_al = 0
-        self.done = 0
-
-    def left(self):
-        """Return the steps still to make."""
-        return self.steps - self.done
+# mode: further keys, all of them required
+_MORE = {
+    "infuse": (),
+    "withdraw": (),
+    "pause": (),
+    "bolus": (),
+    "ramp": ("rate_end_al_per_h",),
+    "intermittent": ("every_ms", "count"),
+}
 
 
 class Order:
-    """A checked order: ``items``, ``name``, ``fill_al`` or None, ``kvo``, ``stop_ms`` or None."""
+    """A checked order: ``steps`` (program.Step), done ``repeat`` times; ``name``, ``fill_al`` or
+    None, ``kvo`` or None, ``stop_ms`` or None."""
 
-    def __init__(self, name, items, fill_al, kvo, stop_ms, crc):
+    def __init__(self, name, steps, al_per_step, fill_al, kvo, stop_ms, repeat, crc):
         self.name = name
-        self.items = items
+        self.steps = steps
         self.fill_al = fill_al
         self.kvo = kvo
         self.stop_ms = stop_ms
+        self.repeat = repeat
         self.crc = crc
+        self._al = al_per_step
+
+    def items(self):
+        """Yield the items, one after another."""
+        return unroll(self.steps, self.repeat, self.kvo)
+
+    def volume_al(self, way):
+        """Return the volume ordered in a direction, without KVO."""
+        return self.repeat * sum(step.total_al() for step in self.steps if step.way == way)
+
+    def steps_of(self, way):
+        """Return the steps ordered in a direction."""
+        return arith.steps_of(self.volume_al(way), self._al)
 
     def total_steps(self):
         """Return the ordered steps, both directions added."""
-        return sum(item.steps for item in self.items)
+        return self.steps_of(1) + self.steps_of(-1)
 
     def duration_ms(self):
         """Return the planned duration without ramps and take-up."""
-        return sum(item.duration_ms for item in self.items)
+        return self.repeat * sum(step.total_ms() for step in self.steps)
 
     def syringe_changes(self, capacity_al):
         """Return how many more full syringes the order needs, 0 without a declared fill."""
         if self.fill_al is None:
             return 0
-        volume = sum(item.volume_al for item in self.items if item.way > 0)
-        return max(0, -(-(volume - self.fill_al) // capacity_al))
+        return max(0, -(-(self.volume_al(1) - self.fill_al) // capacity_al))
 
     def view(self, syringe, al_per_step):
-        """Return the plan as replies carry it; a stretch is (mode, rate, steps, ms)."""
-        stretches = []
-        for item in self.items:
-            mode = "pause" if not item.way else "infuse" if item.way > 0 else "withdraw"
-            stretches.append((mode, item.rate, item.steps, item.duration_ms))
+        """Return the plan as replies carry it; a stretch is (mode, rate, steps, ms) of a step."""
         return {
             "ordered_steps": self.total_steps(),
             "duration_ms": self.duration_ms(),
-            "stretches": stretches,
+            "stretches": [
+                (step.mode, step.rate, arith.steps_of(step.total_al(), self._al), step.total_ms())
+                for step in self.steps
+            ],
+            "repeat": self.repeat,
             "syringe_changes": self.syringe_changes(syringe["capacity_al"]),
             "syringe": syringe["model"],
             "fill_al": self.fill_al,
@@ -117,27 +121,28 @@ def unseal(text, config):
         _whole(data, "kvo_al_per_h", None),
         _stop_ms(data.get("on_link_loss")),
         crc,
+        _whole(data, "repeat", 1),
     )
 
 
-def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0"):
+def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", repeat=1):
     """Return a checked Order of step dicts (the compiled order's), for this configuration."""
     capacity = config["syringe"]["capacity_al"]
     if fill_al is not None and not 0 < fill_al <= capacity:
         raise _volume("fill", fill_al, capacity)
-    items = [_item(step, config["limits"]) for step in steps]
+    if not 0 < repeat <= REPEAT_MAX:
+        raise Refused("E_ORDER", "an order is repeated 1 to %d times" % REPEAT_MAX)
+    steps = [_step(step, config["limits"]) for step in steps]
     if kvo is not None:
         check_rate(kvo, config["limits"])
-    _fix_steps(items, config["motion"]["al_per_step"])
-    for item in items:
-        if item.way and not item.steps and len(items) == 1:
-            raise Refused(
-                "E_VOLUME",
-                "less than one step of the motor",
-                limit=quantity.format(config["motion"]["al_per_step"], "volume"),
-                nearest=quantity.format(config["motion"]["al_per_step"], "volume"),
-            )
-    return Order(name, items, fill_al, kvo, stop_ms, crc)
+    if repeat * sum(step.size() for step in steps) > _UNROLLED_MAX:
+        raise Refused("E_ORDER", "more than %d doses, stairs and steps" % _UNROLLED_MAX)
+    al = config["motion"]["al_per_step"]
+    order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
+    if len(steps) == 1 and steps[0].way and not order.total_steps():
+        least = quantity.format(al, "volume")
+        raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
+    return order
 
 
 def check_rate(rate, limits):
@@ -171,21 +176,42 @@ def _volume(what, volume, most):
 def check_room(order, infuse_steps, withdraw_steps, al_per_step):
     """Raise Refused(E_VOLUME) when a direct command would move beyond the plunger's travel."""
     for way, room in ((1, infuse_steps), (-1, withdraw_steps)):
-        if sum(item.steps for item in order.items if item.way == way) > room:
-            volume = sum(item.volume_al for item in order.items if item.way == way)
+        if order.steps_of(way) > room:
             what = "infusing" if way == 1 else "withdrawing"
-            raise _volume(what, volume, room * al_per_step)
+            raise _volume(what, order.volume_al(way), room * al_per_step)
 
 
-def _item(step, limits):
+def check_bolus(volume_al, rate, flowing, config, room_steps):
+    """Raise Refused for a dose that can't be given on top of a flow (aL/h) with this room."""
+    al = config["motion"]["al_per_step"]
+    most = config["limits"]["rate_max_al_per_h"] - flowing
+    check_rate(rate, config["limits"])
+    if rate > most:
+        text = quantity.format(most, "rate")
+        raise Refused("E_RATE_HIGH", "bolus and infusion together are too fast", text, text)
+    if volume_al < al:
+        least = quantity.format(al, "volume")
+        raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
+    # The infusion flows on meanwhile, and the dose may share a step with it.
+    room = max(0, room_steps - 1) * al
+    if volume_al + arith.volume_of(flowing, arith.duration_of(volume_al, rate) + 1) > room:
+        text = quantity.format(room * rate // (rate + flowing), "volume")
+        raise Refused("E_VOLUME", "the syringe has less left than the bolus", text, text)
+
+
+def _step(step, limits):
     if not isinstance(step, dict):
         raise Refused("E_ORDER", "a step is a table")
-    for key in step:
-        if key not in _STEP:
-            raise Refused("E_ORDER", "unknown key in a step: " + str(key)[:32])
     mode = step.get("mode")
-    if not isinstance(mode, str) or mode not in _WAYS:
+    if not isinstance(mode, str) or mode not in _MORE:
         raise Refused("E_MODE", "mode %s" % str(mode)[:16])
+    more = _MORE[mode]
+    for key in step:
+        if key not in _STEP and key not in more:
+            raise Refused("E_ORDER", "unknown key in a step: " + str(key)[:32])
+    for key in more:
+        if not _whole(step, key, 0):
+            raise Refused("E_ORDER", "%s needs %s" % (mode, key))
     rate = _whole(step, "rate_al_per_h", None)
     volume = _whole(step, "volume_al", None)
     duration = _whole(step, "duration_ms", None)
@@ -193,9 +219,11 @@ def _item(step, limits):
     if mode == "pause":
         if given != 1 or not duration:
             raise Refused("E_ORDER", "a pause has a duration and nothing else")
-        return Item(0, 0, 0, duration)
+        return Step("pause", 0, 0, duration)
     if given != 2 or 0 in (rate, volume, duration):
         raise Refused("E_ORDER", "give exactly two of rate, volume and duration, none of them 0")
+    if mode == "ramp":
+        return _ramp(rate, volume, duration, step["rate_end_al_per_h"], limits)
     if volume is None:
         volume = arith.volume_of(rate, duration)
     elif rate is None:
@@ -203,20 +231,28 @@ def _item(step, limits):
     check_rate(rate, limits)
     if duration is None:
         duration = arith.duration_of(volume, rate)
-    return Item(_WAYS[mode], rate, volume, duration)
+    if mode != "intermittent":
+        return Step(mode, rate, volume, duration)
+    every, count = step["every_ms"], step["count"]
+    if every <= duration:
+        text = quantity.format(duration, "duration")
+        raise Refused("E_DURATION", "a dose takes %s, longer than `every`" % text, limit=text)
+    return Step(mode, rate, volume, duration, every_ms=every, count=count)
 
 
-def _fix_steps(items, al_per_step):
-    total = {1: 0, -1: 0}
-    fixed = {1: 0, -1: 0}
-    for item in items:
-        if not item.way:
-            continue
-        total[item.way] += item.volume_al
-        upto = arith.steps_of(total[item.way], al_per_step)
-        item.steps = upto - fixed[item.way]
-        item.rest_al = total[item.way] - upto * al_per_step
-        fixed[item.way] = upto
+def _ramp(rate, volume, duration, rate_end, limits):
+    # The mean of both rates flows for the duration: 2 V = (r0 + r1) T.
+    if rate is None:
+        rate = max(0, 2 * arith.rate_of(volume, duration) - rate_end)
+    check_rate(rate, limits)
+    check_rate(rate_end, limits)
+    if volume is None:
+        volume = arith.volume_of(rate + rate_end, duration) // 2
+    elif duration is None:
+        duration = arith.duration_of(2 * volume, rate + rate_end)
+        if not duration:
+            raise Refused("E_DURATION", "a ramp of less than a millisecond")
+    return Step("ramp", rate, volume, duration, rate_end=rate_end)
 
 
 def _whole(data, key, default):

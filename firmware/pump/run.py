@@ -4,8 +4,12 @@ Delivered means witnessed: a step is booked when the second state machine counte
 steps after a reversal are witnessed, but not booked as delivered.
 """
 
+from micropython import const
+
 from pump import arith
-from pump.order import Item
+from pump.program import Item
+
+_WINDOW = const(50)  # items unrolled at a time; one motion never goes beyond
 
 
 class Run:
@@ -21,80 +25,115 @@ class Run:
         self.booked_in = 0  # witnessed infuse steps: what was delivered
         self.booked_out = 0  # witnessed withdraw steps
         self.takeup = 0
-        self.index = 0  # the item under way
-        self._phase = {1: 0, -1: 0}  # volume since the last step, each way
+        self.kvo_steps = 0
         self.ended = False
         self.kvo = None  # the item that keeps the vein open after the order
+        self._source = order.items()
+        self._unrolled_ms = 0
+        self._rest = {1: 0, -1: 0}  # volume beyond the last step unrolled, each way
+        self._carry = 0  # the same of the last infusing item that was left
+        self._extra_al = 0  # doses on top of the order
+        self._unseen = []  # [item, steps made of it that the witness has not seen yet]
+        self._items = []
+        self._index = 0  # the item under way
+        self._unroll()
+
+    def _unroll(self):
+        # The item before stays: rest_ms() asks for it.
+        self._items = self._items[self._index - 1 : self._index] if self._index else []
+        self._index = len(self._items)
+        for item in self._source:
+            self._unrolled_ms += item.duration_ms
+            if item.way:
+                self._rest[item.way] = item.fix(self._rest[item.way], self.al)
+            self._items.append(item)
+            if len(self._items) > _WINDOW:
+                break
 
     def item(self):
         """Return the item under way, None when all are done."""
-        items = self.order.items
-        return items[self.index] if self.index < len(items) else self.kvo
+        return self._items[self._index] if self._index < len(self._items) else self.kvo
 
     def leg_items(self):
         """Return the items that can run as one motion from here: same way, no pause between."""
-        items = self.order.items
-        if self.index >= len(items):
+        self._unseen = []
+        if self._index >= len(self._items):
             return [self.kvo]
-        way = items[self.index].way
-        end = self.index
-        while end < len(items) and items[end].way == way:
+        way = self._items[self._index].way
+        end = self._index
+        while end < len(self._items) and self._items[end].way == way:
             end += 1
-        return items[self.index : end]
+        return self._items[self._index : end]
 
     def book(self, way, made, seen):
         """Add steps made and seen since the last booking, and move on through the items.
 
         Steps of KVO are kept apart: they belong to no order.
         """
-        if self.kvo is not None:
-            self.kvo.done += seen
-            return
-        self.commanded += made
-        self.witnessed += seen
-        if way > 0:
-            self.booked_in += seen
-        else:
-            self.booked_out += seen
         item = self.item()
         while item is not None and item.way:
             part = min(made, item.left())
             item.done += part
             made -= part
-            if item.left():
+            if part:
+                self._unseen.append([item, part])
+                if item.kind != "kvo":
+                    self.commanded += part
+            if item.left() or item is self.kvo:
                 break
             self.next_item()
             item = self.item()
+        while seen:
+            part = seen
+            if self._unseen:
+                item, unseen = self._unseen[0]
+                part = min(seen, unseen)
+                self._unseen[0][1] -= part
+                if part == unseen:
+                    self._unseen.pop(0)
+            seen -= part
+            self._witness(way, part, item)
+
+    def _witness(self, way, steps, item):
+        if item is not None and item.kind == "kvo":
+            self.kvo_steps += steps
+            return
+        self.witnessed += steps
+        if way > 0:
+            self.booked_in += steps
+        else:
+            self.booked_out += steps
 
     def next_item(self):
-        """Leave the current item; the volume beyond its last step is the next one's phase."""
-        item = self.item()
-        if item.way:
-            self._phase[item.way] = item.rest_al
-        self.index += 1
+        """Leave the current item."""
+        item = self._items[self._index]
+        if item.way > 0 and item.kind != "kvo":
+            self._carry = item.rest_al
+        self._index += 1
+        if self._index == len(self._items):
+            self._unroll()
 
     @property
     def phase_al(self):
-        """Volume that has flowed in the current way since its last step."""
-        return self._phase[self.item().way]
+        """Volume that has flowed in the item under way since its last step."""
+        return self.item().phase_al
 
     @phase_al.setter
     def phase_al(self, volume_al):
-        self._phase[self.item().way] = volume_al
+        self.item().phase_al = volume_al
 
     def rest_ms(self):
         """Return the time from the last step of the item before this one to that item's end."""
-        before = self.order.items[self.index - 1] if self.index else None
+        before = self._items[self._index - 1] if self._index else None
         if before is None or not before.way:
             return 0
         return arith.duration_of(before.rest_al, before.rate)
 
     def keep_open(self, rate_al_per_h, steps):
         """The order is done: go on at the KVO rate, never above the rate it ended with."""
-        rate = min(rate_al_per_h, self.order.items[-1].rate or rate_al_per_h)
-        self.kvo = Item(1, rate, steps * self.al, 0)
-        self.kvo.steps = steps
-        self._phase[1] = 0
+        rate = min(rate_al_per_h, self._items[-1].rate or rate_al_per_h)
+        self.kvo = Item("kvo", rate, steps * self.al, 0)
+        self.kvo.fix(0, self.al)
 
     def change_rate(self, rate_al_per_h):
         """Give the item under way a new rate; its volume stays what was ordered."""
@@ -102,18 +141,73 @@ class Run:
         item.rate = rate_al_per_h
         item.duration_ms = arith.duration_of(item.volume_al, rate_al_per_h)
 
+    def add_bolus(self, dose_al, rate_al_per_h):
+        """Give a dose next, at a rate, on top of the item under way. Return the new item.
+
+        What that item would deliver meanwhile flows on: the new item carries both, and is taken
+        off the old one. Raise nothing, change nothing but items still to come: at standstill only.
+        """
+        item = self.item()
+        ms = -(-dose_al * arith.HOUR_MS // rate_al_per_h)
+        left = item.left_al(self.al)
+        flows = item.way > 0 and item.kind != "kvo"
+        base = min(left, arith.volume_of(item.rate, ms)) if flows else 0
+        rate = rate_al_per_h + item.rate
+        if not flows:
+            rate = rate_al_per_h
+        elif base == left:  # the item ends within the dose: spread what is left over it
+            rate = arith.rate_of(dose_al + base, ms)
+        bolus = Item("bolus", rate, dose_al + base, ms, item.number)
+        bolus.dose_al = dose_al
+        self._items.insert(self._index, bolus)
+        self._extra_al += dose_al
+        self._refix(item.phase_al if flows else self._carry, left - base)
+        return bolus
+
+    def cancel_bolus(self):
+        """Drop what is left of a dose on top; the item under it gets back its own share."""
+        bolus = self.item()
+        if bolus is None or not bolus.dose_al:
+            return
+        flowed = bolus.volume_al - bolus.left_al(self.al)
+        given = bolus.dose_al * flowed // bolus.volume_al
+        self._items.pop(self._index)
+        item = self.item()
+        left = item.left_al(self.al) + (bolus.volume_al - bolus.dose_al) - (flowed - given)
+        self._extra_al -= bolus.dose_al - given
+        self._carry = bolus.phase_al
+        bolus.dose_al = given
+        self._refix(bolus.phase_al, left)
+
+    def _refix(self, phase, left_al):
+        # left_al: of the first item from here that is no bolus on top
+        for i in range(self._index, len(self._items)):
+            item = self._items[i]
+            if item.dose_al:
+                phase = item.fix(phase, self.al)
+            elif left_al is not None:
+                if item.way > 0 and item.kind != "kvo":
+                    phase = item.fix(phase, self.al, left_al)
+                left_al = None
+            elif item.way > 0:
+                phase = item.fix(phase, self.al)
+        self._rest[1] = phase
+        order = self.order
+        self.ordered = order.steps_of(-1)
+        self.ordered += arith.steps_of(order.volume_al(1) + self._extra_al, self.al)
+
     def remaining_steps(self):
         """Return the ordered steps still to make."""
-        return sum(item.left() for item in self.order.items)
+        return self.ordered - self.commanded
 
     def remaining_ms(self, pause_ms=0):
         """Return the time the rest takes at the rates in force; ``pause_ms``: of a pause begun."""
-        total = pause_ms
-        for i in range(self.index, len(self.order.items)):
-            item = self.order.items[i]
+        total = pause_ms + self.order.duration_ms() - self._unrolled_ms
+        for i in range(self._index, len(self._items)):
+            item = self._items[i]
             if item.way:
                 total += arith.duration_of(item.left() * self.al, item.rate)
-            elif i > self.index or not pause_ms:
+            elif i > self._index or not pause_ms:
                 total += item.duration_ms
         return total
 
@@ -133,11 +227,13 @@ class Run:
         view["id"] = self.id
         # A name that would not fit the status line is in the order and start events.
         view["name"] = self.order.name if len(self.order.name.encode()) <= 64 else ""
-        view["step"] = min(self.index + 1, len(self.order.items))
+        item = self.item()
+        view["step"] = len(self.order.steps) if item in (None, self.kvo) else item.number
         view["remaining_nl"] = left * self.al // 10**9
         view["remaining_ms"] = self.remaining_ms(pause_ms)
         view["takeup_steps"] = self.takeup
         view["withdrawn_nl"] = self.booked_out * self.al // 10**9
-        view["kvo_steps"] = self.kvo.done if self.kvo else 0
+        view["kvo_steps"] = self.kvo_steps
+        view["bolus_nl"] = self._extra_al // 10**9
         view["order_crc"] = self.order.crc
         return view

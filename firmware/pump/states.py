@@ -18,18 +18,30 @@ TABLE = {
     SELFTEST: ("testing itself after power-on", False, (IDLE, FAULT)),
     IDLE: ("no order", False, (READY, MAINTENANCE, ALARM)),
     READY: ("an order is planned and waits for start", False,
-            (IDLE, READY, INFUSING, WITHDRAWING, PAUSED, ALARM)),
-    INFUSING: ("delivering", True, (WITHDRAWING, KVO, PAUSED, ALARM, IDLE)),
-    WITHDRAWING: ("filling the syringe", True, (INFUSING, KVO, PAUSED, ALARM, IDLE)),
-    BOLUS: ("delivering a bolus (not in this release)", True, (INFUSING, PAUSED, ALARM, IDLE)),
-    KVO: ("order done, keeping the vein open", True, (IDLE, PAUSED, ALARM)),
+            (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM)),
+    INFUSING: ("delivering", True, (WITHDRAWING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
+    WITHDRAWING: ("filling the syringe", True, (INFUSING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
+    BOLUS: ("delivering a bolus", True, (INFUSING, WITHDRAWING, KVO, PAUSED, ALARM, IDLE)),
+    KVO: ("keeping the vein open: between doses, or after the order", True,
+          (INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM, IDLE)),
     PAUSED: ("an order is under way and stands", False,
-             (INFUSING, WITHDRAWING, KVO, IDLE, ALARM)),
+             (INFUSING, WITHDRAWING, BOLUS, KVO, IDLE, ALARM)),
     ALARM: ("an alarm has stopped the pump", False, (PAUSED, IDLE, ALARM)),
     INTERRUPTED: ("a reset cut an order short (not in this release)", False, (PAUSED, IDLE)),
     MAINTENANCE: ("at the REPL; nothing can move", False, ()),
     FAULT: ("the self-test failed; nothing can move", False, (MAINTENANCE,)),
 }  # fmt: skip
+
+
+# What the pump is doing while an item of this kind runs (program.WAYS).
+OF_KIND = {
+    "infuse": INFUSING,
+    "ramp": INFUSING,
+    "bolus": BOLUS,
+    "withdraw": WITHDRAWING,
+    "kvo": KVO,
+    "pause": PAUSED,
+}
 
 
 def moving(state):

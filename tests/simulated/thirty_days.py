@@ -79,7 +79,7 @@ pins = Pins({"pins": {"step": 2, "dir": 3, "enable": 4, "witness": 5, "stop": 6,
              "end_open": 1})  # fmt: skip
 generator, witness = StepGenerator(pins.step, pins.stop), Witness(pins.witness)
 dose = DoseLoop(generator, witness, Clock(),
-                lambda s, e, g: TickTimer(s, generator, e, g, pins.inputs, witness))  # fmt: skip
+                lambda s, e, g: TickTimer(s, generator, e, g, pins.inputs, witness, array("i", [0, 0])))  # fmt: skip
 steps = rate * 24 * days // al
 num, den = arith.period(al, rate)
 pins.enable(True)

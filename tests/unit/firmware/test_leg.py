@@ -8,8 +8,8 @@ from unit.firmware import flow
 from doseloop import resources
 
 leg_module = resources.firmware_module("leg")
-order = resources.firmware_module("order")
 planner = resources.firmware_module("planner")
+program = resources.firmware_module("program")
 tick = resources.firmware_module("tick")
 
 AL = 173530803503
@@ -18,13 +18,17 @@ NO_RAMP = planner.Ramp(200_000, 0)
 
 def items(stretches):
     """Return order items with their steps fixed, of (volume_al, rate) stretches."""
-    found = [order.Item(1, rate, volume, 0) for volume, rate in stretches]
-    order._fix_steps(found, AL)
+    found = [program.Item("infuse", rate, volume, 0) for volume, rate in stretches]
+    rest = 0
+    for item in found:
+        rest = item.fix(rest, AL)
     return found
 
 
 def make(stretches, phase=0, room=10**9, ramp=NO_RAMP):
-    return leg_module.Leg(items(stretches), AL, phase, room, ramp)
+    found = items(stretches)
+    found[0].phase_al = phase  # it is under way
+    return leg_module.Leg(found, AL, room, ramp)
 
 
 # 0.08 mL/h to 200 mL/h; up to 40 steps and any part of one
@@ -70,7 +74,8 @@ def test_edges_of_a_titration_follow_the_flow(stretches):
 def test_a_phase_is_taken_up_where_it_was_left(stretches, phase):
     # The volume that flowed before counts towards the first step, and is not given twice.
     found = items([(stretches[0][0] + phase, stretches[0][1]), *stretches[1:]])
-    leg = leg_module.Leg(found, AL, phase, 10**9, NO_RAMP)
+    found[0].phase_al = phase
+    leg = leg_module.Leg(found, AL, 10**9, NO_RAMP)
     edges = flow.expand(leg.segments())
     want = list(flow.flow_edges(stretches, AL, phase))
     assert len(edges) == len(want)

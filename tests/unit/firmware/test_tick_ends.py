@@ -16,7 +16,7 @@ from unit.firmware.tick_bench import (
 from doseloop import resources
 
 leg_module = resources.firmware_module("leg")
-order = resources.firmware_module("order")
+program = resources.firmware_module("program")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -187,9 +187,9 @@ def test_rewind_cuts_behind_the_block_in_play_and_runs_down(khz, at_ms, offset):
 def test_a_stop_near_the_end_makes_no_step_beyond_the_leg(left):
     # 2000 steps at 5 kHz with ramps of 600 steps up and down; the stop comes ``left`` steps early.
     al = 173530803503
-    item = order.Item(1, 5000 * 3600 * al, 2000 * al, 0)
-    order._fix_steps([item], al)
-    leg = leg_module.Leg([item], al, 0, 10**9, planner.Ramp(1000, 20_000))
+    item = program.Item("infuse", 5000 * 3600 * al, 2000 * al, 0)
+    item.fix(0, al)
+    leg = leg_module.Leg([item], al, 10**9, planner.Ramp(1000, 20_000))
     segments = list(leg.segments())
     bench = TickBench(guard=3)
     for i, segment in enumerate(leg.stop_ramp):

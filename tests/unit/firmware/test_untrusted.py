@@ -87,7 +87,11 @@ def good_or_refused(call):
 def test_the_originals_are_good():
     assert config_module.check(CONFIG) == GOOD_CONFIG
     taken = order.unseal(order_text(GOOD_ORDER), GOOD_CONFIG)
-    assert [item.steps for item in taken.items] == [14406, 0, 5762]
+    assert [step[2] for step in taken.view(GOOD_CONFIG["syringe"], 1)["stretches"]] == [
+        14406,
+        0,
+        5762,
+    ]
     assert (taken.fill_al, taken.stop_ms) == (40 * 10**15, 60_000)
 
 
@@ -123,10 +127,12 @@ def test_any_value_anywhere_in_an_order(path, new):
     text = order_text(replaced(GOOD_ORDER, path, new))
     taken = good_or_refused(lambda: order.unseal(text, GOOD_CONFIG))
     if taken is not None:
-        assert 1 <= len(taken.items) <= 50
-        assert all(item.steps >= 0 and item.duration_ms >= 0 for item in taken.items)
+        assert 1 <= len(taken.steps) <= 50
+        found = list(taken.items())
+        assert 1 <= len(found) <= 5000
+        assert all(item.volume_al >= 0 and item.duration_ms >= 0 for item in found)
         least, most = (GOOD_CONFIG["limits"][f"rate_{end}_al_per_h"] for end in ("min", "max"))
-        assert all(least <= item.rate <= most for item in taken.items if item.way)
+        assert all(least <= item.rate <= most for item in taken.steps if item.way)
 
 
 @pytest.mark.parametrize("path", ORDER_PLACES, ids=lambda path: ".".join(map(str, path)) or "top")

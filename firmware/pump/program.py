@@ -1,0 +1,127 @@
+"""An order's steps unrolled: one item after another, each of one direction and one rate.
+
+A ramp becomes stairs, an intermittent dose becomes doses with KVO or standstill between them, a
+repeated order begins again. Unrolled a few at a time (run.py), because a schedule of days would
+not fit the heap; the same order always gives the same items.
+"""
+
+from micropython import const
+
+from pump import arith
+
+_STAIRS = const(30)  # of a ramp; off the straight line by at most 1/3600 of its volume
+_STAIR_MS = const(1000)  # and none shorter than this
+
+WAYS = {"infuse": 1, "bolus": 1, "ramp": 1, "kvo": 1, "withdraw": -1, "pause": 0}
+
+
+class Item:
+    """One stretch of an order.
+
+    kind: a key of WAYS; way: 1 infuse, -1 withdraw, 0 pause; rate in aL/h, 0 for a pause;
+    steps: whole steps; done: those made; phase_al: volume that has flowed since the last step
+    made; rest_al: volume beyond its last step, where the next item of this way goes on;
+    number: the order's step it belongs to, from 1.
+    """
+
+    def __init__(self, kind, rate_al_per_h, volume_al, duration_ms, number=1):
+        self.kind = kind
+        self.way = WAYS[kind]
+        self.rate = rate_al_per_h
+        self.volume_al = volume_al
+        self.duration_ms = duration_ms
+        self.number = number
+        self.steps = self.done = 0
+        self.phase_al = self.rest_al = 0
+        self.dose_al = 0  # of a bolus given on top of another item; the rest is that item's flow
+
+    def fix(self, phase_al, al_per_step, left_al=None):
+        """Fix whole steps for what is left, from the volume that has flowed since a step.
+
+        left_al: volume still to flow, the item's own if None. Return the next item's phase. Summed up over the items of one way so that fifty small ones lose no more than one step.
+        KVO belongs to no order: it neither takes a part of a step over nor leaves one.
+        """
+        self.phase_al = 0 if self.kind == "kvo" else phase_al
+        flow = self.phase_al + (self.volume_al if left_al is None else left_al)
+        self.steps = self.done + flow // al_per_step
+        self.rest_al = flow % al_per_step
+        return phase_al if self.kind == "kvo" else self.rest_al
+
+    def left(self):
+        """Return the steps still to make."""
+        return self.steps - self.done
+
+    def left_al(self, al_per_step):
+        """Return the volume still to flow."""
+        return self.left() * al_per_step + self.rest_al - self.phase_al
+
+
+class Step:
+    """One step of an order, checked (order.py). ``every`` and ``count``: of an intermittent dose;
+    ``rate_end``: of a ramp."""
+
+    def __init__(self, mode, rate, volume_al, duration_ms, rate_end=0, every_ms=0, count=1):
+        self.mode = mode
+        self.rate = rate
+        self.volume_al = volume_al
+        self.duration_ms = duration_ms
+        self.rate_end = rate_end
+        self.every_ms = every_ms
+        self.count = count
+        self.way = WAYS.get(mode, 1)
+
+    def total_al(self):
+        """Return the volume ordered, without KVO."""
+        return self.volume_al * self.count
+
+    def total_ms(self):
+        """Return the time it takes."""
+        return self.every_ms * (self.count - 1) + self.duration_ms
+
+    def size(self):
+        """Return how many items it becomes."""
+        return self.stairs() if self.mode == "ramp" else 2 * self.count - 1
+
+    def stairs(self):
+        """Return the stairs of a ramp."""
+        return max(1, min(_STAIRS, self.duration_ms // _STAIR_MS))
+
+    def items(self, number, kvo):
+        """Yield its items; ``kvo``: the rate between doses, None to stand still."""
+        if self.mode == "ramp":
+            for item in self._ramp(number):
+                yield item
+            return
+        for nth in range(self.count):
+            if nth:
+                wait = self.every_ms - self.duration_ms
+                if kvo is None:
+                    yield Item("pause", 0, 0, wait, number)
+                else:
+                    rate = min(kvo, self.rate)
+                    yield Item("kvo", rate, arith.volume_of(rate, wait), wait, number)
+            kind = "infuse" if self.mode == "intermittent" else self.mode
+            yield Item(kind, self.rate, self.volume_al, self.duration_ms, number)
+
+    def _ramp(self, number):
+        # V(t) = r0 t + (r1 - r0) t^2 / 2T, floored at each stair's end, so that nothing adds up;
+        # the last one ends with the ordered volume.
+        whole, n = self.duration_ms, self.stairs()
+        flowed = begun = 0
+        for i in range(1, n + 1):
+            t = whole * i // n
+            rise = (self.rate_end - self.rate) * t * t
+            volume = (2 * whole * self.rate * t + rise) // (2 * whole * arith.HOUR_MS)
+            if i == n:
+                volume = self.volume_al
+            rate = self.rate + (self.rate_end - self.rate) * (begun + t) // (2 * whole)
+            yield Item("ramp", rate, volume - flowed, t - begun, number)
+            flowed, begun = volume, t
+
+
+def unroll(steps, repeat, kvo):
+    """Yield the items of all steps, ``repeat`` times."""
+    for _ in range(repeat):
+        for i in range(len(steps)):
+            for item in steps[i].items(i + 1, kvo):
+                yield item
