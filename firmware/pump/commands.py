@@ -33,7 +33,7 @@ TABLE = {
                ("duration_ms", "duration", False)), "plan a single bolus: any two of three"),
     "bolus_now": ((("volume_al", "volume", True), ("rate_al_per_h", "rate", True)),
                   "give a dose on top of the run, now"),
-    "hold": ((), "start the planned bolus or keep it going; it ends 0.3 s after the last of these"),
+    "hold": ((), "start the planned bolus, or keep it going for 0.3 s more"),
     "start": ((("order_crc", "text", False),), "begin what was planned"),
     "pause": ((), "stand still, keep the order"),
     "resume": ((), "go on with the exact remainder"),

@@ -1,46 +1,23 @@
 """The controller: one state at a time, what may happen in it, and what each request does.
 
-Owns the run. Asks the motor to move, never the hardware. States are states.TABLE; a change that
-the table doesn't hold is a fault, not a guess.
+Owns the run. Asks the motor to move, never the hardware. What follows by itself, when a motion has
+ended, is course.py's.
 """
 
 from micropython import const
 
-from pump import alarms as alarm_table
-from pump import arith, order, quantity, states
+from pump import order, quantity, states
+from pump.course import Course
 from pump.errors import Refused
 from pump.run import Run
 
 _WAIT_MOVING_MS = const(1000)  # the tick wakes main earlier when it must
 _WAIT_ENDING_MS = const(2)
 _WAIT_IDLE_MS = const(2000)
-# What waits for a standstill, weakest first: a stronger request replaces a weaker one.
-_RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
-_HOLD_MS = const(300)  # a bolus that is held ends so long after the last `hold`
 
 
-class Controller:
-    """``motor`` is None until a configuration is in force."""
-
-    def __init__(self, clock, events, alarms, watchdog):
-        self._clock = clock
-        self._events = events
-        self._alarms = alarms
-        self._watchdog = watchdog
-        self.state = states.IDLE
-        self.config = None
-        self.reset_due = False  # another board's configuration is stored
-        self.motor = None
-        self.run = None
-        self.order = None
-        self._runs = 0
-        self._resume_at = None  # end of an ordered pause, ms
-        self._then = None  # what to do when a stop ramp is done: a key of _RANK
-        self._new_rate = (None, 0)  # item and rate that a change of rate is for
-        self._new_bolus = None  # volume and rate of a dose that waits for a standstill
-        self._bolus = None  # the item of a dose on top, while it runs
-        self._held = None  # when the last `hold` came, ms
-        self._resumable = False
+class Controller(Course):
+    """What a host or a person may ask, in which state, and what is due."""
 
     # -- configuration ------------------------------------------------------------------------
 
@@ -152,30 +129,30 @@ class Controller:
         """Give a dose on top of the run; the order's own rate and volume stay."""
         self._need_run()
         item, motor = self.run.item(), self.motor
-        free = self._bolus is None and self._then is None and not motor.taking_up
-        if item is None or item.way < 0 or item.kind == "bolus" or not free:
-            raise Refused("E_STATE", "no bolus can begin now", next_step="try again, or see `status`")
         if self.state == states.PAUSED and self._resume_at is None:
             raise Refused("E_STATE", "not while paused", next_step="resume first")
+        busy = self._then is not None or motor.taking_up
+        if item is None or item.way < 0 or item.kind == "bolus" or busy:
+            raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
         flowing = item.rate if item.way and item.kind != "kvo" else 0
         order.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
         self._check_way(item)
-        self._new_bolus = (volume_al, rate_al_per_h)
+        self._bolus.want(volume_al, rate_al_per_h)
         if self.state == states.PAUSED:
             self._leave_pause()
-            self._apply_bolus()
+            self._bolus.begin(self.run)
             self._next_leg()
         else:
             self._halt("bolus")
         return {"volume_al": volume_al, "rate_al_per_h": rate_al_per_h}
 
     def hold(self):
-        """Start the bolus that is planned, or keep it going: it ends soon after the last of these."""
+        """Start the planned bolus, or keep it going: it ends soon after the last of these."""
         if self.state == states.READY and [s.mode for s in self.order.steps] == ["bolus"]:
             self.start()
-        elif self.state != states.BOLUS or self._held is None:
-            raise Refused("E_STATE", "no bolus is planned to be held", next_step="bolus VOLUME RATE")
-        self._held = self._clock.ms()
+        elif self.state != states.BOLUS or not self._bolus.held:
+            raise Refused("E_STATE", "no bolus to be held is planned", next_step="plan a `bolus`")
+        self._bolus.hold(self._clock.ms())
         return self._totals()
 
     def load(self, volume_al):
@@ -214,8 +191,8 @@ class Controller:
         """Look after motion and deadlines. Call it in every pass of the main loop."""
         self._watchdog.feed()
         if self.motor is not None and self.motor.moving:
-            if self._held is not None and self._clock.ms() - self._held > _HOLD_MS:
-                self._held = None
+            if self._bolus.held and not self._bolus.hold_left_ms(self._clock.ms()):
+                self._bolus.let_go()
                 self._halt("released")
                 return
             ended = self.motor.poll()
@@ -238,8 +215,8 @@ class Controller:
             return max(0, min(_WAIT_MOVING_MS, self._resume_at - self._clock.ms()))
         if self.motor is None or not self.motor.moving:
             return _WAIT_IDLE_MS
-        if self._held is not None:
-            return max(0, self._held + _HOLD_MS + 1 - self._clock.ms())
+        if self._bolus.held:
+            return self._bolus.hold_left_ms(self._clock.ms())
         return _WAIT_ENDING_MS if self.motor.draining() else _WAIT_MOVING_MS
 
     def link_lost(self, silent_ms):
@@ -262,172 +239,6 @@ class Controller:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _next_leg(self):
-        run = self.run
-        item = run.item()
-        while item is not None and item.way and not sum(i.left() for i in run.leg_items()):
-            run.next_item()  # less than a step, all of it
-            item = run.item()
-        if item is None:
-            self._close("done")
-            self._after(run)
-        elif not item.way:
-            self._go(states.PAUSED)
-            # The stretch before it ends with its volume, not with its last whole step.
-            wait = item.duration_ms + run.rest_ms()
-            self._resume_at = self._clock.ms() + wait
-            self._events.add("pause", run=run.id, ms_long=wait)
-        else:
-            self._go(states.OF_KIND[item.kind])
-            self.motor.start(run)
-
-    def _follow(self):
-        """One motion may run several items: the state is that of the item under way."""
-        item = self.run.item()
-        if self._bolus is not None and item is not self._bolus:
-            self._end_bolus()
-        if item is not None and item.way:
-            self._go(states.OF_KIND[item.kind])
-
-    def _after(self, run):
-        room = self.motor.room(1)
-        if run.order.kvo is None or self.state == states.WITHDRAWING or not room:
-            self._go(states.IDLE)
-            return
-        run.keep_open(run.order.kvo, room)
-        self._go(states.KVO)
-        self._events.add("kvo", run=run.id, rate=run.kvo.rate)
-        self.motor.start(run)
-
-    def _motion_ended(self, ended):
-        then, self._then = self._then, None
-        if ended == "done" and self.run.ended:
-            self._alarm("A_EMPTY")  # keeping the vein open has no other end
-        elif ended in ("stopped", "done") and then is not None:
-            self._settle(then)  # "done": it was over before the ramp could begin
-        elif ended in ("done", "takeup"):
-            self._next_leg()
-        elif ended == "cut":
-            self._alarm("A_FULL" if self.state == states.WITHDRAWING else "A_EMPTY")
-        else:
-            self._alarm(ended)
-
-    def _break(self):
-        # Whatever the host wants next: standing still loses nothing, and can be resumed.
-        self._events.add("break", run=self.run.id)
-        self._halt("stop" if self.run.ended else "pause")
-
-    def _leave_pause(self):
-        """An ordered pause is interrupted: what is left of it stays to be waited."""
-        if self._resume_at is not None:
-            self.run.item().duration_ms = self.pause_left_ms()
-            self._resume_at = None
-
-    def _halt(self, then):
-        ended = "stopped"
-        if self.motor is not None and self.motor.moving:
-            ended = self.motor.stop()
-        if ended is None:
-            if self._then is None or _RANK[then] > _RANK[self._then]:
-                self._then = then
-            return
-        self._then = None
-        if ended == "stopped":
-            self._settle(then)
-        else:
-            self._alarm(ended)  # it had stopped by itself before it was asked
-
-    def _settle(self, then):
-        """The motor stands: do what it was stopped for."""
-        run = self.run
-        self._apply_rate()
-        self._apply_bolus()
-        if then not in ("rate", "bolus"):
-            self._end_bolus()
-        if then == "link":
-            self._alarm("A_LINK")
-        elif then in ("stop", "released"):
-            if run.ended:
-                self._events.add("stop", run=run.id, reason="kvo", kvo_steps=run.kvo_steps)
-                self.motor.release()
-            self._close(then)
-            self._go(states.IDLE)
-        elif then == "pause" and run.item() is not None:
-            self._go(states.PAUSED)
-            self._events.add("pause", run=run.id)
-        else:
-            self._next_leg()  # a new rate; or the last step was made before the pause
-
-    def _apply_rate(self):
-        (item, rate), self._new_rate = self._new_rate, (None, 0)
-        if item is not None:
-            applies = item is self.run.item()  # else it was completed meanwhile
-            self._events.add("rate", run=self.run.id, old=item.rate, rate=rate, applies=applies)
-            if applies:
-                self.run.change_rate(rate)
-
-    def _apply_bolus(self):
-        new, self._new_bolus = self._new_bolus, None
-        item = self.run.item()
-        if new is None:
-            return
-        if item is None:  # the order was completed before the motor stood
-            self._events.add("bolus_end", run=self.run.id, given_al=0)
-            return
-        self._bolus = self.run.add_bolus(*new)
-        self._events.add("bolus", run=self.run.id, volume_al=new[0], rate=new[1])
-
-    def _end_bolus(self):
-        """A dose on top is over; what is left of one that was cut short is not given later."""
-        bolus, self._bolus = self._bolus, None
-        if bolus is not None:
-            if self.run.item() is bolus:
-                self.run.cancel_bolus()
-            self._events.add("bolus_end", run=self.run.id, given_al=bolus.dose_al)
-
-    def _alarm(self, code):
-        priority, stops, resumable, text, _ = alarm_table.TABLE[code]
-        if self._alarms.raise_(code):
-            self._events.add("alarm", code=code, priority=priority, text=text)
-        if stops:
-            self._resumable = resumable and self.run is not None and not self.run.ended
-            self._leave_pause()
-            self._new_rate = (None, 0)
-            self._new_bolus = None
-            self._end_bolus()
-            self._go(states.ALARM)
-            if self.motor is not None:
-                self.motor.release()
-            if self.run is not None and not resumable:
-                self._close("alarm")
-
-    def _end_alarm(self, code):
-        self._alarms.clear(code)
-        self._events.add("clear", code=code)
-
-    def _close(self, reason):
-        if self.run is None or self.run.ended:
-            return
-        self._end_bolus()
-        self._held = None
-        self.run.ended = True
-        self.order = None
-        self._alarms.clear("A_NEAR_EMPTY")
-        self.motor.release()
-        totals = self.run.totals()
-        self._events.add(
-            "stop" if reason in ("stop", "released") else "end", run=self.run.id, reason=reason, **totals
-        )
-
-    def _warn(self):
-        item = self.run.item()
-        if item is None or item.way <= 0 or self.run.ended or self.motor.taking_up:
-            return
-        left = self.motor.remaining_steps() * self.motor.al
-        if arith.duration_of(max(0, left), item.rate) <= self.config["alarms"]["near_empty_ms"]:
-            if self._alarms.raise_("A_NEAR_EMPTY"):
-                self._events.add("near_empty", run=self.run.id, remaining_nl=left // 10**9)
-
     def _load(self, volume_al):
         self.motor.load(volume_al)
         self._events.add("load", volume_al=volume_al)
@@ -447,7 +258,7 @@ class Controller:
             raise Refused("E_STATE", "not while %s" % self.state)
 
     def _need_run(self):
-        """An order is under way, moving or not; one that is done and keeps the vein open is not."""
+        """An order is under way, moving or not. Keeping the vein open after one is none."""
         if self.run is None or self.run.ended:
             raise Refused("E_STATE", "not while %s" % self.state)
         if not states.moving(self.state) and self.state != states.PAUSED:
@@ -458,11 +269,6 @@ class Controller:
             raise Refused("E_CONFIG", "the pump has no configuration")
         if self.reset_due:
             raise Refused("E_CONFIG", "another board's configuration waits", next_step="reset it")
-
-    def _go(self, state):
-        if state != self.state and not states.may_follow(self.state, state):
-            raise RuntimeError("state %s can't follow %s" % (state, self.state))
-        self.state = state
 
     # -- what status shows --------------------------------------------------------------------
 

@@ -38,7 +38,8 @@ class Item:
     def fix(self, phase_al, al_per_step, left_al=None):
         """Fix whole steps for what is left, from the volume that has flowed since a step.
 
-        left_al: volume still to flow, the item's own if None. Return the next item's phase. Summed up over the items of one way so that fifty small ones lose no more than one step.
+        left_al: volume still to flow, the item's own if None. Return the next item's phase. Summed
+        up over the items of one way so that fifty small ones lose no more than one step.
         KVO belongs to no order: it neither takes a part of a step over nor leaves one.
         """
         self.phase_al = 0 if self.kind == "kvo" else phase_al

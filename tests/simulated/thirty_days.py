@@ -14,6 +14,7 @@ days, rate, al = int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
 sys.path[:] = []
 import gc  # noqa: E402
 import json  # noqa: E402
+from array import array  # noqa: E402
 
 gc.threshold(200_000)  # as world.py does, and why
 
@@ -78,8 +79,13 @@ pins = Pins({"pins": {"step": 2, "dir": 3, "enable": 4, "witness": 5, "stop": 6,
                       "end_back": 8}, "stop_pull": "up", "enable_active": 0, "dir_infuse": 1,
              "end_open": 1})  # fmt: skip
 generator, witness = StepGenerator(pins.step, pins.stop), Witness(pins.witness)
-dose = DoseLoop(generator, witness, Clock(),
-                lambda s, e, g: TickTimer(s, generator, e, g, pins.inputs, witness, array("i", [0, 0])))  # fmt: skip
+usb = array("i", [0, 0])
+dose = DoseLoop(
+    generator,
+    witness,
+    Clock(),
+    lambda s, e, g: TickTimer(s, generator, e, g, pins.inputs, witness, usb),
+)
 steps = rate * 24 * days // al
 num, den = arith.period(al, rate)
 pins.enable(True)

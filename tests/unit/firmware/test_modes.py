@@ -4,7 +4,7 @@ and a dose on top of a run. Whatever interrupts them, the total is the ordered o
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from unit.firmware import flow
 from unit.firmware.bench import errors
@@ -71,9 +71,8 @@ def test_a_ramp_lies_on_its_line_at_every_stair(first, last, ms):
     ],
 )
 def test_a_ramp_takes_any_two(given_by):
-    step = order.make(
-        "t", [{"mode": "ramp", "rate_end_al_per_h": 40 * ML, **given_by}], SLOW
-    ).steps[0]
+    asked = {"mode": "ramp", "rate_end_al_per_h": 40 * ML, **given_by}
+    step = order.make("t", [asked], SLOW).steps[0]
     assert (step.rate, step.volume_al, step.duration_ms) == (10 * ML, 25 * ML, HOUR)
 
 
@@ -112,7 +111,7 @@ def test_a_repeated_order_begins_again():
          {}, "E_RATE_LOW"),
         ([intermittent(2 * ML, 60 * ML, 2 * MIN, 2)], {}, "E_DURATION"),
         ([{**infuse(ML, ML), "mode": "intermittent", "every_ms": HOUR}], {}, "E_ORDER"),
-        ([{**infuse(ML, ML), "mode": "intermittent", "every_ms": HOUR, "count": 0}], {}, "E_ORDER"),
+        ([intermittent(ML, 60 * ML, HOUR, 0)], {}, "E_ORDER"),
         ([{**infuse(ML, ML), "count": 2}], {}, "E_ORDER"),
         ([{**infuse(ML, ML), "mode": "pulse"}], {}, "E_MODE"),
         ([intermittent(AL, 60 * ML, MIN, 2_501)], {}, "E_ORDER"),
@@ -160,7 +159,7 @@ def test_doses_begin_on_their_grid_and_kvo_is_counted_apart():
     # The fourth dose began at 30 min: its first step a step's time later.
     edges = [at for at, _ in bench.dose.edges]
     gap = flow.period(AL, 60 * ML)
-    first = [at for at in edges if at > 30 * MIN * 1000][0]
+    first = next(at for at in edges if at > 30 * MIN * 1000)
     assert first - 30 * MIN * 1000 <= gap + 2
 
 
@@ -370,7 +369,12 @@ acts = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@example(
+    # the first dose is over, and nobody has looked since, when the second is asked for
+    [{"mode": "pause", "duration_ms": 1}],
+    [(1, "dose", 180 * ML, 2 * AL), (8253, "dose", 20 * ML, AL // 2)], 3, None,
+)  # fmt: skip
+@settings(max_examples=120)
 @given(
     st.lists(any_step, min_size=1, max_size=4), acts, st.integers(1, 3),
     st.one_of(st.none(), st.integers(20 * ML, 40 * ML)),

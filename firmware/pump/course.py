@@ -1,0 +1,192 @@
+"""The course of a run: which leg comes next, what a stop leads to, how a run and an alarm end it.
+
+The half of the controller that follows from what happened; requests are controller.py's. States
+are states.TABLE; a change that the table doesn't hold is a fault, not a guess.
+"""
+
+from pump import alarms as alarm_table
+from pump import arith, states
+from pump.bolus import Bolus
+
+TYPE_CHECKING = False  # true for a type checker only: MicroPython has no typing
+if TYPE_CHECKING:
+    from typing import Any
+
+# What waits for a standstill, weakest first: a stronger request replaces a weaker one.
+_RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
+
+
+class Course:
+    """The controller's state. ``motor`` is None until a configuration is in force."""
+
+    def __init__(self, clock, events, alarms, watchdog):
+        self._clock = clock
+        self._events = events
+        self._alarms = alarms
+        self._watchdog = watchdog
+        self.state = states.IDLE
+        self.config = None  # type: Any
+        self.reset_due = False  # another board's configuration is stored
+        self.motor = None  # type: Any
+        self.run = None  # type: Any
+        self.order = None  # type: Any
+        self._runs = 0
+        self._resume_at = None  # type: Any  # end of an ordered pause, ms
+        self._then = None  # type: Any  # what to do when a stop ramp is done: a key of _RANK
+        self._new_rate = (None, 0)  # type: Any  # item and rate that a change of rate is for
+        self._bolus = Bolus(events)
+        self._resumable = False
+
+    def _next_leg(self):
+        run = self.run
+        item = run.item()
+        while item is not None and item.way and not sum(i.left() for i in run.leg_items()):
+            run.next_item()  # less than a step, all of it
+            item = run.item()
+        if item is None:
+            self._close("done")
+            self._after(run)
+        elif not item.way:
+            self._go(states.PAUSED)
+            # The stretch before it ends with its volume, not with its last whole step.
+            wait = item.duration_ms + run.rest_ms()
+            self._resume_at = self._clock.ms() + wait
+            self._events.add("pause", run=run.id, ms_long=wait)
+        else:
+            self._go(states.OF_KIND[item.kind])
+            self.motor.start(run)
+
+    def _follow(self):
+        """One motion may run several items: the state is that of the item under way."""
+        item = self.run.item()
+        if self._bolus.follow(item):
+            self._bolus.end(self.run)
+        if item is not None and item.way:
+            self._go(states.OF_KIND[item.kind])
+
+    def _after(self, run):
+        room = self.motor.room(1)
+        if run.order.kvo is None or self.state == states.WITHDRAWING or not room:
+            self._go(states.IDLE)
+            return
+        run.keep_open(run.order.kvo, room)
+        self._go(states.KVO)
+        self._events.add("kvo", run=run.id, rate=run.kvo.rate)
+        self.motor.start(run)
+
+    def _motion_ended(self, ended):
+        then, self._then = self._then, None
+        if ended == "done" and self.run.ended:
+            self._alarm("A_EMPTY")  # keeping the vein open has no other end
+        elif ended in ("stopped", "done") and then is not None:
+            self._settle(then)  # "done": it was over before the ramp could begin
+        elif ended in ("done", "takeup"):
+            self._next_leg()
+        elif ended == "cut":
+            self._alarm("A_FULL" if self.state == states.WITHDRAWING else "A_EMPTY")
+        else:
+            self._alarm(ended)
+
+    def _break(self):
+        # Whatever the host wants next: standing still loses nothing, and can be resumed.
+        self._events.add("break", run=self.run.id)
+        self._halt("stop" if self.run.ended else "pause")
+
+    def _leave_pause(self):
+        """An ordered pause is interrupted: what is left of it stays to be waited."""
+        if self._resume_at is not None:
+            self.run.item().duration_ms = self.pause_left_ms()
+            self._resume_at = None
+
+    def _halt(self, then):
+        ended = "stopped"
+        if self.motor is not None and self.motor.moving:
+            ended = self.motor.stop()
+        if ended is None:
+            if self._then is None or _RANK[then] > _RANK[self._then]:
+                self._then = then
+            return
+        self._then = None
+        if ended == "stopped":
+            self._settle(then)
+        else:
+            self._alarm(ended)  # it had stopped by itself before it was asked
+
+    def _settle(self, then):
+        """The motor stands: do what it was stopped for."""
+        run = self.run
+        self._apply_rate()
+        self._bolus.begin(run)
+        if then not in ("rate", "bolus"):
+            self._bolus.end(run)
+        if then == "link":
+            self._alarm("A_LINK")
+        elif then in ("stop", "released"):
+            if run.ended:
+                self._events.add("stop", run=run.id, reason="kvo", kvo_steps=run.kvo_steps)
+                self.motor.release()
+            self._close(then)
+            self._go(states.IDLE)
+        elif then == "pause" and run.item() is not None:
+            self._go(states.PAUSED)
+            self._events.add("pause", run=run.id)
+        else:
+            self._next_leg()  # a new rate; or the last step was made before the pause
+
+    def _apply_rate(self):
+        (item, rate), self._new_rate = self._new_rate, (None, 0)
+        if item is not None:
+            applies = item is self.run.item()  # else it was completed meanwhile
+            self._events.add("rate", run=self.run.id, old=item.rate, rate=rate, applies=applies)
+            if applies:
+                self.run.change_rate(rate)
+
+    def _alarm(self, code):
+        priority, stops, resumable, text, _ = alarm_table.TABLE[code]
+        if self._alarms.raise_(code):
+            self._events.add("alarm", code=code, priority=priority, text=text)
+        if stops:
+            self._resumable = resumable and self.run is not None and not self.run.ended
+            self._leave_pause()
+            self._new_rate = (None, 0)
+            self._bolus.end(self.run)
+            self._go(states.ALARM)
+            if self.motor is not None:
+                self.motor.release()
+            if self.run is not None and not resumable:
+                self._close("alarm")
+
+    def _end_alarm(self, code):
+        self._alarms.clear(code)
+        self._events.add("clear", code=code)
+
+    def _close(self, reason):
+        if self.run is None or self.run.ended:
+            return
+        self._bolus.end(self.run)
+        self._bolus.let_go()
+        self.run.ended = True
+        self.order = None
+        self._alarms.clear("A_NEAR_EMPTY")
+        self.motor.release()
+        totals = self.run.totals()
+        self._events.add(
+            "stop" if reason in ("stop", "released") else "end",
+            run=self.run.id,
+            reason=reason,
+            **totals,
+        )
+
+    def _warn(self):
+        item = self.run.item()
+        if item is None or item.way <= 0 or self.run.ended or self.motor.taking_up:
+            return
+        left = self.motor.remaining_steps() * self.motor.al
+        if arith.duration_of(max(0, left), item.rate) <= self.config["alarms"]["near_empty_ms"]:
+            if self._alarms.raise_("A_NEAR_EMPTY"):
+                self._events.add("near_empty", run=self.run.id, remaining_nl=left // 10**9)
+
+    def _go(self, state):
+        if state != self.state and not states.may_follow(self.state, state):
+            raise RuntimeError("state %s can't follow %s" % (state, self.state))
+        self.state = state
