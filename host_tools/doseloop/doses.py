@@ -140,18 +140,15 @@ class Doses:
         return value
 
     def _basis(self, dose: Quantity) -> dict[str, Quantity]:
-        """Return the keys of [drug] that a dose is reckoned with; E_DOSE where one is missing."""
+        """Return the keys of [drug] that a dose is reckoned with; E_DOSE where any is missing."""
         needs = {dose.unit.body: dose.unit.body} if dose.unit.body else {}
         if dose.unit.counts != "volume":
             needs["concentration"] = dose.unit.counts
-        basis: dict[str, Quantity] = {}
-        for name, line in needs.items():
-            given = self._drug[name]
-            if given is None:
-                raise UsageError(
-                    f"'{show(dose)}' needs the {name} in [drug]",
-                    code="E_DOSE",
-                    next=f"add to [drug]: {_NEEDED[line]}",
-                )
-            basis[name] = given
-        return basis
+        missing = [name for name in needs if self._drug[name] is None]
+        if missing:
+            raise UsageError(
+                f"'{show(dose)}' needs the {' and the '.join(missing)} in [drug]",
+                code="E_DOSE",
+                next=f"add to [drug]: {', '.join(_NEEDED[needs[name]] for name in missing)}",
+            )
+        return {name: given for name in needs if (given := self._drug[name]) is not None}
