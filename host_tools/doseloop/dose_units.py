@@ -74,6 +74,19 @@ def _units() -> dict[str, dict[str, Unit]]:
 
 UNITS = _units()
 
+
+def parts() -> dict[str, list[str]]:
+    """Return what quantities are put together from, for the reference page."""
+    return {
+        "an amount (mL only by weight or surface)": [*_AMOUNTS],
+        "by weight, by surface": [body for body in _BODY if body],
+        "a rate": [f"/{time}" for time in _PER_HOUR],
+        "concentration: an amount": [f"/{volume}" for volume in _PER_ML],
+        "weight": [*UNITS["weight"]],
+        "surface": [*UNITS["surface"]],
+    }
+
+
 # For messages: what stands in a place of this kind.
 _WORDS = {
     "rate": ("a rate", "an amount per min, h or day"),
