@@ -98,6 +98,13 @@ def test_i9_what_is_no_whole_attolitre_is_floored():
     }
 
 
+def test_i9_a_floor_to_a_round_number_is_still_not_called_equal():
+    # (1e-6 + 1e-19) mL/kg/h · 1 kg = 1 nL/h and a ten-thousandth of an aL/h
+    doses = reader(weight="1 kg")
+    assert doses.read(("after", "kvo"), "0.0000010000000000001 mL/kg/h", "rate") == 10**9
+    assert doses.ordered[0].said.endswith("(1 kg) ≈ 1 nL/h")
+
+
 def test_f7_both_are_shown_to_the_technician():
     doses = reader("8 mg/mL", "70 kg")
     doses.read(("step", 0, "rate"), "2 mcg/kg/min", "rate")
