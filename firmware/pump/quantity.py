@@ -126,14 +126,17 @@ def _unit_error(text, unit, kind):
     )
 
 
-def _digits(text, number):
-    """Return (integer of all digits, count of decimals) of a plain decimal `number`."""
+def digits(text, number):
+    """Return (integer of all digits, count of decimals) of a plain decimal `number`.
+
+    `text` is what a refusal quotes.
+    """
     whole, point, decimals = number.partition(".")
     for char in whole + decimals:
         if char not in _DIGITS:
             hint = "digits and one decimal point, one space, a unit"
             if char == ",":
-                hint = "write a decimal point, not a comma"
+                hint = "write 1.5 or 1500, not a comma"
             elif char in "+-":
                 hint = "no sign"
             elif char in "eE" and whole[:1] in _DIGITS:
@@ -159,19 +162,19 @@ def parse(text, kind):
     if kind == "count":
         if text == "" or [char for char in text if char not in _DIGITS]:
             raise QuantityError("E_NUMBER", "'%s': a count is digits only" % text)
-        return _digits(text, text)[0]
+        return digits(text, text)[0]
     number, space, unit = text.partition(" ")
     if not space:
         tail = number.lstrip("0123456789.")
         if tail and tail != number and _unit_factor(tail, kind):
             cut = number[: len(number) - len(tail)]
             raise QuantityError("E_UNIT", "'%s': write '%s %s'" % (text, cut, tail))
-        _digits(text, number)
+        digits(text, number)
         raise QuantityError("E_UNIT", "'%s': unit missing; use %s" % (text, units(kind)))
     factor = _unit_factor(unit, kind)
     if factor is None:
         raise _unit_error(text, unit, kind)
-    value, decimals = _digits(text, number)
+    value, decimals = digits(text, number)
     below = factor[1] * 10**decimals
     whole, rest = divmod(value * factor[0], below)
     if rest:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from doseloop import quantities, resources
+from doseloop import dose_units, quantities, resources
+from doseloop.dose_units import Quantity
+from doseloop.doses import DRUG_READERS, Doses, Ordered
 from doseloop.errors import UsageError
 from doseloop.strict import Field, Fields, Key, TomlFile, json_schema
 
@@ -31,7 +33,7 @@ _TOP: Fields = {
     "source": Field("text", "where the rates come from", required=False),
     "on_link_loss": Field("text", '"continue" (default) or "stop:60 s"', required=False),
     "syringe": Field("table", "[syringe]: model and fill", required=False),
-    "drug": Field("table", "[drug]: for the record", required=False),
+    "drug": Field("table", "[drug]: what is in the syringe, for whom", required=False),
     "step": Field("tables", f"[[step]], 1 … {MAX_STEPS}"),
     "after": Field("table", "[after]: what follows the last step", required=False),
 }
@@ -41,13 +43,14 @@ _SYRINGE: Fields = {
 }
 _DRUG: Fields = {
     "name": Field("text", "name of the drug"),
-    "concentration": Field("concentration", 'e.g. "100 mg/mL"', required=False),
-    "weight": Field("weight", 'of the patient, e.g. "10 kg"', required=False),
+    "concentration": Field("concentration", 'e.g. "100 mg/mL", "50 units/mL"', required=False),
+    "weight": Field("weight", 'for doses per kg, e.g. "10 kg"', required=False),
+    "surface": Field("surface", 'of the body, for doses per m2, e.g. "1.73 m2"', required=False),
 }
 _STEP: Fields = {
     "mode": Field("word", "infuse, withdraw or pause", words=MODES),
-    "rate": Field("rate", 'e.g. "5 mL/h"', required=False),
-    "volume": Field("volume", 'e.g. "10 mL"', required=False),
+    "rate": Field("rate", 'e.g. "5 mL/h", or a dose: "2 mcg/kg/min"', required=False),
+    "volume": Field("volume", 'e.g. "10 mL", or a dose: "1 mg/kg"', required=False),
     "duration": Field("duration", 'e.g. "30 min"', required=False),
 }
 _AFTER: Fields = {"kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"')}
@@ -75,16 +78,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Drug:
-    """What is infused; concentration in pg/mL, weight in g. Kept for the record."""
+    """What is infused, and what its doses are reckoned with."""
 
     name: str
-    concentration_pg_per_ml: int | None
-    weight_g: int | None
+    concentration: Quantity | None
+    weight: Quantity | None
+    surface: Quantity | None
 
 
 @dataclass(frozen=True)
 class Order:
-    """A checked order. `stop_ms` is None when the pump goes on without its host."""
+    """A checked order. `stop_ms` is None when the pump goes on without its host.
+
+    `doses`: the rates and volumes that were ordered as doses, with what became of them.
+    """
 
     name: str
     source: str | None
@@ -94,6 +101,7 @@ class Order:
     drug: Drug | None
     steps: tuple[Step, ...]
     kvo_al_per_h: int | None
+    doses: tuple[Ordered, ...] = ()
 
     def compiled(self) -> dict[str, Any]:
         """Return the order as the pump reads it."""
@@ -139,9 +147,11 @@ def load_order(path: Path) -> Order:
     syringe: dict[str, Any] = {"model": None, "fill": None}
     if top["syringe"] is not None:
         syringe = file.table(("syringe",), top["syringe"], _SYRINGE)
+    reader = Doses(drug.concentration, drug.weight, drug.surface) if drug else Doses()
+    steps = tuple(_step(file, ("step", nth), raw, reader) for nth, raw in enumerate(raw_steps))
     kvo: int | None = None
     if top["after"] is not None:
-        kvo = file.table(("after",), top["after"], _AFTER)["kvo"]
+        kvo = file.table(("after",), top["after"], _AFTER, reader.readers)["kvo"]
     return Order(
         name=top["name"],
         source=top["source"],
@@ -149,16 +159,17 @@ def load_order(path: Path) -> Order:
         syringe=syringe["model"],
         fill_al=syringe["fill"],
         drug=drug,
-        steps=tuple(_step(file, ("step", nth), raw) for nth, raw in enumerate(raw_steps)),
+        steps=steps,
         kvo_al_per_h=kvo,
+        doses=tuple(reader.ordered),
     )
 
 
 def _drug(file: TomlFile, raw: object) -> Drug | None:
     if raw is None:
         return None
-    drug = file.table(("drug",), raw, _DRUG)
-    return Drug(drug["name"], drug["concentration"], drug["weight"])
+    drug = file.table(("drug",), raw, _DRUG, DRUG_READERS)
+    return Drug(drug["name"], drug["concentration"], drug["weight"], drug["surface"])
 
 
 def _stop_ms(file: TomlFile, text: str | None) -> int | None:
@@ -190,7 +201,7 @@ def _mode(raw: object) -> object:
     return cast("dict[str, Any]", raw).get("mode") if isinstance(raw, dict) else None
 
 
-def _step(file: TomlFile, key: Key, raw: object) -> Step:
+def _step(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
     # Before the keys: the modes to come have keys of their own.
     mode = _mode(raw)
     if mode in LATER_MODES:
@@ -200,7 +211,7 @@ def _step(file: TomlFile, key: Key, raw: object) -> Step:
             code="E_MODE",
             next=f"use {', '.join(MODES)}",
         )
-    step = file.table(key, raw, _STEP)
+    step = file.table(key, raw, _STEP, reader.readers)
     given = [name for name in ("rate", "volume", "duration") if step[name] is not None]
     if step["mode"] == "pause":
         if given != ["duration"]:
@@ -216,7 +227,7 @@ def _step(file: TomlFile, key: Key, raw: object) -> Step:
 
 def order_json_schema() -> dict[str, Any]:
     """Return the JSON Schema of order files, made from the tables this module reads by."""
-    step = json_schema(_STEP, {})
+    step = json_schema(_STEP, {}, dose_units.pattern)
     quantities_of = {
         "rate and volume": ("rate", "volume"),
         "rate and duration": ("rate", "duration"),
@@ -240,9 +251,9 @@ def order_json_schema() -> dict[str, Any]:
     ]
     nested = {
         "syringe": json_schema(_SYRINGE, {}),
-        "drug": json_schema(_DRUG, {}),
+        "drug": json_schema(_DRUG, {}, dose_units.pattern),
         "step": {"type": "array", "minItems": 1, "maxItems": MAX_STEPS, "items": step},
-        "after": json_schema(_AFTER, {}),
+        "after": json_schema(_AFTER, {}, dose_units.pattern),
     }
     schema = json_schema(_TOP, nested)
     return {

@@ -17,6 +17,8 @@ from doseloop.results import Event, Plan, Status, Stretch
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from doseloop.doses import Ordered
+
 _NL_PER_UL = 1000
 _AL_PER_NL = 10**9
 _HOUR_MS = 3_600_000
@@ -66,8 +68,10 @@ def table(rows: Iterable[tuple[str, str]], indent: str = "") -> str:
     return "\n".join(f"{indent}{name:<{width}}  {value}" for name, value in pairs)
 
 
-def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
-    """Return a plan as lines: what moves how long at which rate, then the sums."""
+def plan_text(
+    plan: Plan, al_per_step: int, name: str | None = None, doses: Iterable[Ordered] = ()
+) -> str:
+    """Return a plan as lines: what moves how long at which rate, then doses and sums."""
     lines = [f"Plan: {name}" if name else "Plan:"]
     header = ("step", "mode", "rate", "volume", "time")
     rows: list[tuple[str, ...]] = [header]
@@ -86,6 +90,7 @@ def plan_text(plan: Plan, al_per_step: int, name: str | None = None) -> str:
     for row in rows:
         cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append("  " + "  ".join(cells).rstrip())
+    lines += [f"  {dose.said}" for dose in doses]
     lines.append(
         f"  in all {plan.ordered_steps:,} whole steps, {_volumes(plan, al_per_step)}, "
         f"in {clock(plan.duration_ms)}"

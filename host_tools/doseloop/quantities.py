@@ -6,6 +6,7 @@ A thin typed door to `firmware/pump/quantity.py`: kinds, units and rules are des
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import cache
 from types import ModuleType
 
@@ -29,6 +30,19 @@ def parse(text: object, kind: str) -> int:
         return int(grammar.parse(text, kind))
     except grammar.QuantityError as error:
         raise UsageError(error.message, code=error.code, nearest=error.nearest) from None
+
+
+def number(text: str, number: str) -> Fraction:
+    """Return `number`, the first word of `text`, exactly; plain decimal by the same rules.
+
+    Raises `UsageError` with code E_NUMBER that quotes all of `text`.
+    """
+    grammar = _grammar()
+    try:
+        digits, decimals = grammar.digits(text, number)
+    except grammar.QuantityError as error:
+        raise UsageError(error.message, code=error.code) from None
+    return Fraction(digits, 10**decimals)
 
 
 def show(value: int, kind: str) -> str:

@@ -1,7 +1,7 @@
-"""Write docs/reference.md from the firmware's tables: `python -m doseloop.reference`.
+"""Write docs/reference.md from tables in the code: `python -m doseloop.reference`.
 
-Commands, states, alarms and error codes are tables in the firmware; a test holds the page equal
-to what this makes of them.
+Commands, states, alarms and error codes are tables in the firmware, doses one of the host; a test
+holds the page equal to what this makes of them.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from doseloop import resources
+from doseloop import dose_units, resources
 
 _HEAD = """# Reference
 
-Made from the firmware's tables by `python -m doseloop.reference`: edit those files, not this page.
+Made from tables in the code by `python -m doseloop.reference`: edit those files, not this page.
 """
 
 
 def reference_text() -> str:
     """Return the whole page."""
-    return "\n".join([_HEAD, *_commands(), *_states(), *_alarms(), *_errors()])
+    return "\n".join([_HEAD, *_commands(), *_states(), *_alarms(), *_errors(), *_doses()])
 
 
 def _table(name: str, attribute: str) -> dict[str, Any]:
@@ -66,6 +66,16 @@ def _errors() -> list[str]:
     lines = ["## Errors", "", "From `firmware/pump/errors.py`: a request that can't be honoured. "
              "Nothing was changed.", "", "| code | next step |", "| --- | --- |"]  # fmt: skip
     lines += [f"| `{code}` | {after} |" for code, after in _table("errors", "NEXT").items()]
+    return [*lines, ""]
+
+
+def _doses() -> list[str]:
+    lines = ["## Doses in orders", "", "From `host_tools/doseloop/dose_units.py`, beside plain "
+             "volumes and rates (mL, mL/h …). `E_DOSE`: what [drug] says is missing or counts "
+             "something else than the dose; add it, or give both alike.", "",
+             "| part | spellings |", "| --- | --- |"]  # fmt: skip
+    for part, spellings in dose_units.parts().items():
+        lines.append(f"| {part} | {' '.join(f'`{spelling}`' for spelling in spellings)} |")
     return [*lines, ""]
 
 

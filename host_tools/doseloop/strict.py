@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -19,6 +19,8 @@ from doseloop import quantities
 from doseloop.errors import FileError, UsageError
 
 Key = tuple[str | int, ...]
+# Reads what stands at a key; raises `UsageError`.
+Reader = Callable[[Key, object], Any]
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,13 @@ class TomlFile:
         where = f"{place}: {key_text(key)}: " if key else f"{place}: "
         raise FileError(where + message, code=code or self.code, nearest=nearest, next=next)
 
-    def table(self, key: Key, raw: object, fields: Fields) -> dict[str, Any]:
+    def table(
+        self, key: Key, raw: object, fields: Fields, readers: Mapping[str, Reader] | None = None
+    ) -> dict[str, Any]:
         """Return the values of one table: every key declared, every required key there.
 
-        Quantities become integers in their base unit; optional keys that are missing are None.
+        Quantities become integers in their base unit, or what `readers` makes of their kind;
+        optional keys that are missing are None.
         """
         if not isinstance(raw, dict):
             self.fail(key, "must be a table", next=f"write [{key_text(key)}] and its keys")
@@ -128,11 +133,13 @@ class TomlFile:
             if field.required and name not in values:
                 self.fail((*key, name), "missing", next=f"add it: {field.help}")
         return {
-            name: self._value((*key, name), values[name], field) if name in values else None
+            name: self._value((*key, name), values[name], field, (readers or {}).get(field.kind))
+            if name in values
+            else None
             for name, field in fields.items()
         }
 
-    def _value(self, key: Key, value: Any, field: Field) -> Any:
+    def _value(self, key: Key, value: Any, field: Field, reader: Reader | None) -> Any:
         checked = value  # a name that the tests below do not narrow
         if field.kind == "table":
             if not isinstance(value, dict):
@@ -153,21 +160,29 @@ class TomlFile:
                     key, f"must be a whole number, {field.least} … {field.most}", next=field.help
                 )
         else:
-            return self._quantity(key, value, field)
+            return self._quantity(key, value, field, reader)
         return checked
 
-    def _quantity(self, key: Key, value: Any, field: Field) -> int:
+    def _quantity(self, key: Key, value: Any, field: Field, reader: Reader | None) -> Any:
         try:
-            number = quantities.parse(value, field.kind)
+            number = reader(key, value) if reader else quantities.parse(value, field.kind)
         except UsageError as error:
-            self.fail(key, error.message, code=error.code, nearest=error.nearest, next=field.help)
+            remedy = error.next or field.help
+            self.fail(key, error.message, code=error.code, nearest=error.nearest, next=remedy)
         if number == 0 and not field.zero:
             self.fail(key, f"'{value}' must be more than zero", code="E_NUMBER", next=field.help)
         return number
 
 
-def json_schema(fields: Fields, nested: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the JSON Schema of a table; `nested` holds the schemas of its table fields."""
+def json_schema(
+    fields: Fields,
+    nested: Mapping[str, Mapping[str, Any]],
+    pattern: Callable[[str], str] = quantities.pattern,
+) -> dict[str, Any]:
+    """Return the JSON Schema of a table; `nested` holds the schemas of its table fields.
+
+    `pattern` gives the regular expression of a kind of quantity.
+    """
     properties: dict[str, Any] = {}
     for name, field in fields.items():
         entry: dict[str, Any] = {"description": field.help}
@@ -180,7 +195,7 @@ def json_schema(fields: Fields, nested: Mapping[str, Mapping[str, Any]]) -> dict
         elif field.kind == "text":
             entry |= {"type": "string", "minLength": 1}
         else:
-            entry |= {"type": "string", "pattern": quantities.pattern(field.kind)}
+            entry |= {"type": "string", "pattern": pattern(field.kind)}
         properties[name] = entry
     return {
         "type": "object",

@@ -107,9 +107,9 @@ def start_cli(home: Path, tmp_path: Path):
 def cli(start_cli):
     """Run `doseloop ARGUMENTS` to its end."""
 
-    def run(*arguments: str | Path, **options: Any) -> Done:
+    def run(*arguments: str | Path, patience_s: float = 60, **options: Any) -> Done:
         process = start_cli(*arguments, **options)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=patience_s)
         return Done(process.returncode, out, err)
 
     return run

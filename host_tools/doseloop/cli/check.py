@@ -12,6 +12,7 @@ import click
 from doseloop import errors, quantities
 from doseloop.boards import find_board, load_board
 from doseloop.config import Compiled, compile_config
+from doseloop.doses import Ordered
 from doseloop.limits import check_fill, check_order, syringe_changes, total_volume
 from doseloop.order import load_order, order_json_schema
 from doseloop.syringes import find_syringe, load_syringes
@@ -34,17 +35,21 @@ def check(
         raise errors.UsageError("no file named", next="doseloop check FILE...")
     results = [_result(path, board, syringe) for path in files]
     if as_json:
-        failed = [result["error"] for result, error in results if error is not None]
+        failed = [result["error"] for result, _, error in results if error is not None]
         first: dict[str, Any] = {"error": failed[0]} if failed else {}
-        click.echo(json.dumps({"schema": 1, **first, "files": [r for r, _ in results]}))
+        click.echo(
+            json.dumps({"schema": 1, **first, "files": [result for result, _, _ in results]})
+        )
     else:
-        for result, error in results:
+        for result, doses, error in results:
             if error is None:
                 click.echo(f"ok {result['file']}: {result['what']}")
+                for dose in doses:
+                    click.echo(f"  {dose.said}")
             else:
                 # The file is in the message already; what went wrong is talk, not result.
                 click.echo(error.as_text(), err=True)
-    codes = [error.exit_code for _, error in results if error is not None]
+    codes = [error.exit_code for _, _, error in results if error is not None]
     # An invalid file outweighs a valid order that this board can't run.
     return errors.USAGE if errors.USAGE in codes else max(codes, default=errors.OK)
 
@@ -54,20 +59,27 @@ command = check
 
 def _result(
     path: Path, board: str | None, syringe: str | None
-) -> tuple[dict[str, Any], errors.DoseloopError | None]:
+) -> tuple[dict[str, Any], tuple[Ordered, ...], errors.DoseloopError | None]:
     try:
-        return {"file": str(path), "ok": True, "what": _check(path, board, syringe)}, None
+        what, doses = _check(path, board, syringe)
     except errors.DoseloopError as error:
-        return {"file": str(path), "ok": False, **error.as_json()}, error
+        return {"file": str(path), "ok": False, **error.as_json()}, (), error
+    result: dict[str, Any] = {"file": str(path), "ok": True, "what": what}
+    if doses:
+        result["doses"] = [dose.as_json() for dose in doses]
+    return result, doses, None
 
 
-def _check(path: Path, board: str | None, syringe: str | None) -> str:
-    """Return what the file is, in a few words. Raises `FileError`, `UsageError`, `Refused`."""
+def _check(path: Path, board: str | None, syringe: str | None) -> tuple[str, tuple[Ordered, ...]]:
+    """Return what the file is, in a few words, and the doses of an order.
+
+    Raises `FileError`, `UsageError`, `Refused`.
+    """
     kind = _kind(path)
     if kind == "syringes":
-        return f"{len(load_syringes(path))} syringes"
+        return f"{len(load_syringes(path))} syringes", ()
     if kind == "board":
-        return f"board, {load_board(path).title}"
+        return f"board, {load_board(path).title}", ()
     order = load_order(path)
     model = order.syringe or syringe
     changes = 0
@@ -85,7 +97,7 @@ def _check(path: Path, board: str | None, syringe: str | None) -> str:
         said += f", fits {board} with {model}"
     if changes:
         said += f"; {changes} syringe change(s): it stops at empty and waits"
-    return said
+    return said, order.doses
 
 
 def _compiled(board: str, model: str) -> Compiled:

@@ -11,6 +11,7 @@ import click
 
 from doseloop import errors, output, results
 from doseloop.cli.common import confirm, print_json, say
+from doseloop.doses import Ordered
 from doseloop.order import stop_ms_of
 from doseloop.pump import Pump
 from doseloop.running import (
@@ -38,16 +39,19 @@ class LoadedOrder:
     text: str | None = None
     trace: Path | None = None
     stop_ms: int | None = None  # how long the pump goes on without hearing from its host
+    doses: tuple[Ordered, ...] = ()
 
 
 def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
     """Show the plan and ask; False when nothing is to be started. The order is dropped then."""
     syringe = pump.status().syringe
-    text = output.plan_text(order.plan, 0 if syringe is None else syringe.al_per_step, order.name)
+    al_per_step = 0 if syringe is None else syringe.al_per_step
+    text = output.plan_text(order.plan, al_per_step, order.name, order.doses)
     if dry_run:
         pump.stop()
         if as_json:
-            print_json({"schema": 1, "plan": results.plain(order.plan)})
+            doses = [dose.as_json() for dose in order.doses]
+            print_json({"schema": 1, "plan": results.plain(order.plan), "doses": doses})
         else:
             click.echo(text)
         return False

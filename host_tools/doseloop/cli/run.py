@@ -148,7 +148,7 @@ def _run(
             plan = pump.order(order.sealed)
             syringe = pump.status().syringe
             plan = whole_plan(plan, order, 0 if syringe is None else syringe.al_per_step)
-            loaded = follow.LoadedOrder(plan, order.name, text, trace, order.stop_ms)
+            loaded = follow.LoadedOrder(plan, order.name, text, trace, order.stop_ms, order.doses)
             if not follow.prepare(pump, loaded, yes=yes, dry_run=dry_run, as_json=as_json):
                 return errors.OK
             go = None if own is None else own.go

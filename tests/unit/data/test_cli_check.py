@@ -23,8 +23,37 @@ def test_many_good_files(capsys):
     files = [str(path) for path in [*EXAMPLES.glob("*.toml"), *BOARDS.glob("*.toml")]]
     assert call(["check", *files]) == 0
     said = capsys.readouterr()
-    assert len(said.out.splitlines()) == len(files)
+    told = [line for line in said.out.splitlines() if not line.startswith("  ")]
+    assert len(told) == len(files)
+    assert all(line.startswith("ok ") for line in told)
     assert said.err == ""
+
+
+def test_b2_doses_are_shown_with_the_rate_they_become(capsys):
+    path = str(EXAMPLES / "dopamine.toml")
+    assert call(["check", path]) == 0
+    said = capsys.readouterr().out.splitlines()
+    # 2 mcg/kg/min · 70 kg · 60 min/h / 1600 mcg/mL
+    assert said[-1] == "  step 4, rate: 2 mcg/kg/min (70 kg, 1.6 mg/mL) = 5.25 mL/h"
+    assert call(["check", "--json", path, GOOD]) == 0
+    dosed, plain = json.loads(capsys.readouterr().out)["files"]
+    assert dosed["doses"][-1] == {
+        "where": "step 4, rate",
+        "ordered": "2 mcg/kg/min",
+        "basis": ["70 kg", "1.6 mg/mL"],
+        "gives": "5.25 mL/h",
+        "rate_al_per_h": 5_250_000_000_000_000,
+    }
+    assert "doses" not in plain
+
+
+def test_e_dose_is_an_invalid_file(capsys, tmp_path):
+    path = tmp_path / "light.toml"
+    text = (EXAMPLES / "dopamine.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('weight = "70 kg"\n', ""), encoding="utf-8")
+    assert call(["check", "--json", str(path)]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["next"]) == ("E_DOSE", 'add to [drug]: weight = "… kg"')
 
 
 def test_one_bad_file_is_named_and_the_rest_still_checked(capsys, broken):

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from doseloop import output
+from doseloop.doses import Ordered
 from doseloop.results import Event, Plan, PumpId, RunState, Status, Stretch, SyringeState
 
 ML = 10**15
@@ -67,6 +68,14 @@ def test_plan_shows_the_ordered_volume_and_the_whole_steps():
     assert "14,406 whole steps, 2.500 mL, in 0:31:00" in text
     assert "filled with 2 mL" in text
     assert "1 syringe change" in text
+
+
+def test_b2_plan_shows_a_dose_beside_what_it_becomes():
+    dose = Ordered("step 1, rate", "rate", "2 mcg/kg/min", ("70 kg",), 5 * ML // 4, True)
+    part = Stretch("infuse", 5 * ML // 4, 7203, 3_600_000)
+    lines = output.plan_text(Plan(7203, 3_600_000, [part]), AL, "it", (dose,)).splitlines()
+    assert lines[3] == "  step 1, rate: 2 mcg/kg/min (70 kg) = 1.25 mL/h"
+    assert "whole steps" in lines[4]
 
 
 def test_plan_never_adds_what_is_withdrawn_to_what_is_infused():

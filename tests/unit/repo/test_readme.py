@@ -111,6 +111,11 @@ def test_commands_by_hand_work_in_the_order_shown(pump, tmp_path):
         mine = command.replace("out/pump", str(pump)).replace("out/mine", str(tmp_path / "mine"))
         result = run(mine, tmp_path)
         assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        if " check " in command or " run " in command:
+            # The README's own words; 20 mcg/kg/min · 70 kg · 60 min/h / 1600 mcg/mL = 52.5 mL/h
+            assert "20 mcg/kg/min are 52.5 mL/h" in " ".join(README.split())
+            dose = "20 mcg/kg/min (70 kg, 1.6 mg/mL) = 52.5 mL/h"
+            assert dose in result.stdout + result.stderr
 
 
 def test_config_push_to_the_simulated_pump(pump, tmp_path):
