@@ -4,13 +4,11 @@ The half of the controller that follows from what happened; requests are control
 are states.TABLE; a change that the table doesn't hold is a fault, not a guess.
 """
 
+# Half a class: what the other half sets and has, a type checker can't see here.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 from pump import alarms as alarm_table
 from pump import arith, states
 from pump.bolus import Bolus
-
-TYPE_CHECKING = False  # true for a type checker only: MicroPython has no typing
-if TYPE_CHECKING:
-    from typing import Any
 
 # What waits for a standstill, weakest first: a stronger request replaces a weaker one.
 _RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
@@ -25,15 +23,15 @@ class Course:
         self._alarms = alarms
         self._watchdog = watchdog
         self.state = states.IDLE
-        self.config = None  # type: Any
+        self.config = None
         self.reset_due = False  # another board's configuration is stored
-        self.motor = None  # type: Any
-        self.run = None  # type: Any
-        self.order = None  # type: Any
+        self.motor = None
+        self.run = None
+        self.order = None
         self._runs = 0
-        self._resume_at = None  # type: Any  # end of an ordered pause, ms
-        self._then = None  # type: Any  # what to do when a stop ramp is done: a key of _RANK
-        self._new_rate = (None, 0)  # type: Any  # item and rate that a change of rate is for
+        self._resume_at = None  # end of an ordered pause, ms
+        self._then = None  # what to do when a stop ramp is done: a key of _RANK
+        self._new_rate = (None, 0)  # item and rate that a change of rate is for
         self._bolus = Bolus(events)
         self._resumable = False
 

@@ -6,6 +6,7 @@ larger than the fill is allowed: the pump stops at empty and asks for a new syri
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,46 @@ HOUR_MS = 3_600_000
 
 
 def step_rate(step: Step) -> Fraction:
-    """Return the rate of a moving step in aL/h, exact, whichever two quantities it gives."""
+    """Return the rate of a moving step in aL/h, exact, whichever two quantities it gives.
+
+    Of a ramp: the rate it begins with, below zero when the volume is too little for its end.
+    """
     if step.rate_al_per_h is not None:
         return Fraction(step.rate_al_per_h)
     assert step.volume_al is not None and step.duration_ms is not None
-    return Fraction(step.volume_al * HOUR_MS, step.duration_ms)
+    mean = Fraction(step.volume_al * HOUR_MS, step.duration_ms)
+    return mean if step.rate_end_al_per_h is None else 2 * mean - step.rate_end_al_per_h
 
 
 def step_volume(step: Step) -> Fraction:
-    """Return the volume of a step in aL, exact; a pause has none."""
+    """Return the volume of a step in aL, exact, all its doses together; a pause has none."""
     if step.mode == "pause":
         return Fraction(0)
     if step.volume_al is not None:
-        return Fraction(step.volume_al)
-    assert step.rate_al_per_h is not None and step.duration_ms is not None
-    return Fraction(step.rate_al_per_h * step.duration_ms, HOUR_MS)
+        return Fraction(step.volume_al * (step.count or 1))
+    assert step.duration_ms is not None
+    return _mean_rate(step) * step.duration_ms / HOUR_MS * (step.count or 1)
+
+
+def step_duration_ms(step: Step) -> Fraction:
+    """Return the time of a step in ms, exact; of intermittent doses to the end of the last."""
+    if step.duration_ms is not None:
+        dose = Fraction(step.duration_ms)
+    else:
+        assert step.volume_al is not None
+        dose = step.volume_al * HOUR_MS / _mean_rate(step)
+    return dose + (step.every_ms or 0) * ((step.count or 1) - 1)
+
+
+def _mean_rate(step: Step) -> Fraction:
+    rate = step_rate(step)
+    return rate if step.rate_end_al_per_h is None else (rate + step.rate_end_al_per_h) / 2
 
 
 def total_volume(order: Order) -> Fraction:
     """Return the volume infused by all steps in aL, exact; withdrawn volume not counted off."""
-    steps = [step for step in order.steps if step.mode == "infuse"]
-    return sum((step_volume(step) for step in steps), Fraction(0))
+    steps = [step for step in order.steps if step.mode != "withdraw"]
+    return order.repeat * sum((step_volume(step) for step in steps), Fraction(0))
 
 
 def syringe_changes(order: Order, capacity_al: int) -> int:
@@ -99,7 +119,8 @@ def _check_travel(order: Order, capacity_al: int) -> None:
     """Refuse a withdrawal that the plunger has no room for."""
     # Unknown fill: the syringe may be empty, so a withdrawal has at most its whole capacity.
     level = Fraction(order.fill_al or 0)
-    for nth, step in enumerate(order.steps, 1):
+    for nth, step in enumerate(order.steps * order.repeat):
+        nth = nth % len(order.steps) + 1
         volume = step_volume(step)
         if step.mode == "withdraw" and level + volume > capacity_al:
             room = quantities.show(int(capacity_al - level), "volume")
@@ -118,6 +139,15 @@ def _check_travel(order: Order, capacity_al: int) -> None:
 
 def _check_step(where: str, step: Step, config: dict[str, Any]) -> None:
     _check_rate(where, step_rate(step), config["limits"])
+    if step.rate_end_al_per_h is not None:
+        _check_rate(f"{where}, rate_end", Fraction(step.rate_end_al_per_h), config["limits"])
+    if step.every_ms is not None and step.every_ms <= step_duration_ms(replace(step, count=1)):
+        raise Refused(
+            f"{where}: a dose takes longer than `every`",
+            code="E_DURATION",
+            limit=quantities.show(int(step_duration_ms(replace(step, count=1))), "duration"),
+            next="raise the rate or `every`",
+        )
     al_per_step = config["motion"]["al_per_step"]
     if step_volume(step) < al_per_step:
         least = quantities.show(al_per_step, "volume")

@@ -24,8 +24,17 @@ CODE = "E_ORDER"
 MAX_STEPS = 50
 MAX_NAME = 64  # what the pump keeps of a name; longer would be cut there
 
-MODES = ("infuse", "withdraw", "pause")
-LATER_MODES = ("bolus", "ramp", "intermittent", "pca")
+MAX_REPEAT = 1000
+# mode: the keys that it alone has, all of them required
+MODES: dict[str, tuple[str, ...]] = {
+    "infuse": (),
+    "withdraw": (),
+    "bolus": (),
+    "ramp": ("rate_end",),
+    "intermittent": ("every", "count"),
+    "pause": (),
+}
+LATER_MODES = ("pca",)
 
 _TOP: Fields = {
     "schema": Field("int", "schema = 1", least=1, most=1),
@@ -34,6 +43,9 @@ _TOP: Fields = {
     "on_link_loss": Field("text", '"continue" (default) or "stop:60 s"', required=False),
     "syringe": Field("table", "[syringe]: model and fill", required=False),
     "drug": Field("table", "[drug]: what is in the syringe, for whom", required=False),
+    "repeat": Field(
+        "int", "how many times all steps are done, 1 by default", False, (), 1, MAX_REPEAT
+    ),
     "step": Field("tables", f"[[step]], 1 … {MAX_STEPS}"),
     "after": Field("table", "[after]: what follows the last step", required=False),
 }
@@ -48,22 +60,31 @@ _DRUG: Fields = {
     "surface": Field("surface", 'of the body, for doses per m2, e.g. "1.73 m2"', required=False),
 }
 _STEP: Fields = {
-    "mode": Field("word", "infuse, withdraw or pause", words=MODES),
+    "mode": Field("word", ", ".join(MODES), words=tuple(MODES)),
     "rate": Field("rate", 'e.g. "5 mL/h", or a dose: "2 mcg/kg/min"', required=False),
     "volume": Field("volume", 'e.g. "10 mL", or a dose: "1 mg/kg"', required=False),
     "duration": Field("duration", 'e.g. "30 min"', required=False),
+    "rate_end": Field("rate", 'of a ramp: the rate it ends with, e.g. "40 mL/h"', required=False),
+    "every": Field("duration", 'of intermittent doses: from start to start, e.g. "8 h"', False),
+    "count": Field("int", "of intermittent doses: how many", False, (), 1, MAX_REPEAT),
 }
 _AFTER: Fields = {"kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"')}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: two of rate (aL/h), volume (aL), duration (ms); a pause has a duration."""
+    """One step: two of rate (aL/h), volume (aL), duration (ms); a pause has a duration.
+
+    A ramp also has the rate it ends with, an intermittent dose how often and how many.
+    """
 
     mode: str
     rate_al_per_h: int | None
     volume_al: int | None
     duration_ms: int | None
+    rate_end_al_per_h: int | None = None
+    every_ms: int | None = None
+    count: int | None = None
 
     def compiled(self) -> dict[str, Any]:
         """Return the step as the pump reads it: absent quantities are left out."""
@@ -72,6 +93,9 @@ class Step:
             "rate_al_per_h": self.rate_al_per_h,
             "volume_al": self.volume_al,
             "duration_ms": self.duration_ms,
+            "rate_end_al_per_h": self.rate_end_al_per_h,
+            "every_ms": self.every_ms,
+            "count": self.count,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -101,6 +125,7 @@ class Order:
     drug: Drug | None
     steps: tuple[Step, ...]
     kvo_al_per_h: int | None
+    repeat: int = 1
     doses: tuple[Ordered, ...] = ()
 
     def compiled(self) -> dict[str, Any]:
@@ -116,6 +141,7 @@ class Order:
             "on_link_loss": "continue" if self.stop_ms is None else {"stop_ms": self.stop_ms},
             "steps": [step.compiled() for step in self.steps],
             "kvo_al_per_h": self.kvo_al_per_h,
+            **({} if self.repeat == 1 else {"repeat": self.repeat}),
         }
 
     @property
@@ -161,6 +187,7 @@ def load_order(path: Path) -> Order:
         drug=drug,
         steps=steps,
         kvo_al_per_h=kvo,
+        repeat=top["repeat"] or 1,
         doses=tuple(reader.ordered),
     )
 
@@ -202,7 +229,7 @@ def _mode(raw: object) -> object:
 
 
 def _step(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
-    # Before the keys: the modes to come have keys of their own.
+    # Before the keys: a mode to come has keys of its own.
     mode = _mode(raw)
     if mode in LATER_MODES:
         file.fail(
@@ -212,6 +239,13 @@ def _step(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
             next=f"use {', '.join(MODES)}",
         )
     step = file.table(key, raw, _STEP, reader.readers)
+    own = MODES[step["mode"]]
+    for name in ("rate_end", "every", "count"):
+        if step[name] is None and name in own:
+            remedy = f"add it: {_STEP[name].help}"
+            file.fail((*key, name), f"{step['mode']} needs it", next=remedy)
+        if step[name] is not None and name not in own:
+            file.fail((*key, name), f"{step['mode']} has no {name}", next="remove it")
     given = [name for name in ("rate", "volume", "duration") if step[name] is not None]
     if step["mode"] == "pause":
         if given != ["duration"]:
@@ -222,7 +256,15 @@ def _step(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
             f"exactly two of rate, volume, duration; here: {', '.join(given) or 'none'}",
             next="remove one" if len(given) == 3 else "add what is missing",
         )
-    return Step(step["mode"], step["rate"], step["volume"], step["duration"])
+    return Step(
+        step["mode"],
+        step["rate"],
+        step["volume"],
+        step["duration"],
+        step["rate_end"],
+        step["every"],
+        step["count"],
+    )
 
 
 def order_json_schema() -> dict[str, Any]:
@@ -233,21 +275,22 @@ def order_json_schema() -> dict[str, Any]:
         "rate and duration": ("rate", "duration"),
         "volume and duration": ("volume", "duration"),
     }
+    keys = {"rate", "volume", "duration", "rate_end", "every", "count"}
+    cases: list[tuple[str, list[str], set[str]]] = [("pause", ["pause"], {"duration"})]
+    for own in sorted(set(MODES.values())):
+        alike = [mode for mode, more in MODES.items() if more == own and mode != "pause"]
+        cases += [
+            (f"{', '.join(alike)}: {title}", alike, {*names, *own})
+            for title, names in quantities_of.items()
+        ]
     step["oneOf"] = [
         {
             "title": title,
-            "properties": {"mode": {"enum": ["infuse", "withdraw"]}},
-            "required": list(names),
-            "not": {"required": [({"rate", "volume", "duration"} - set(names)).pop()]},
+            "properties": {"mode": {"enum": modes}},
+            "required": sorted(required),
+            "not": {"anyOf": [{"required": [name]} for name in sorted(keys - required)]},
         }
-        for title, names in quantities_of.items()
-    ] + [
-        {
-            "title": "pause",
-            "properties": {"mode": {"const": "pause"}},
-            "required": ["duration"],
-            "not": {"anyOf": [{"required": ["rate"]}, {"required": ["volume"]}]},
-        }
+        for title, modes, required in cases
     ]
     nested = {
         "syringe": json_schema(_SYRINGE, {}),

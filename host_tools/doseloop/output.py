@@ -81,7 +81,7 @@ def plan_text(
             (
                 str(number),
                 part.mode,
-                "" if still else rate(part.rate_al_per_h),
+                "" if still else _rates(part),
                 "" if still else ordered_ml(part, al_per_step),
                 clock(part.duration_ms),
             )
@@ -90,6 +90,13 @@ def plan_text(
     for row in rows:
         cells = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
         lines.append("  " + "  ".join(cells).rstrip())
+    lines += [
+        f"  step {number}: {part.count} doses, one every {clock(part.every_ms)}"
+        for number, part in enumerate(plan.stretches, 1)
+        if part.every_ms is not None
+    ]
+    if plan.repeat > 1:
+        lines.append(f"  all of it {plan.repeat} times")
     lines += [f"  {dose.said}" for dose in doses]
     lines.append(
         f"  in all {plan.ordered_steps:,} whole steps, {_volumes(plan, al_per_step)}, "
@@ -103,13 +110,19 @@ def plan_text(
     return "\n".join(lines)
 
 
+def _rates(part: Stretch) -> str:
+    first = rate(part.rate_al_per_h)
+    last = part.rate_end_al_per_h
+    return first if last is None else f"{first} → {rate(last)}"
+
+
 def _volumes(plan: Plan, al_per_step: int) -> str:
     """Return the volume of a plan; what is withdrawn is never added to what is infused."""
 
     def volume(steps: int) -> str:
         return ml(steps * al_per_step // _AL_PER_NL)
 
-    back = sum(part.steps for part in plan.stretches if part.mode == "withdraw")
+    back = plan.repeat * sum(part.steps for part in plan.stretches if part.mode == "withdraw")
     if not back:
         return volume(plan.ordered_steps)
     return f"{volume(plan.ordered_steps - back)} infused, {volume(back)} withdrawn"

@@ -182,6 +182,27 @@ class Pump:
         """Load a simple withdrawal, two of the three given, and return its plan."""
         return self._plan("withdraw", _given(volume_al, rate_al_per_h, duration_ms))
 
+    def bolus(
+        self,
+        *,
+        volume_al: int | None = None,
+        rate_al_per_h: int | None = None,
+        duration_ms: int | None = None,
+    ) -> Plan:
+        """Load a single bolus, two of the three given, and return its plan.
+
+        `start` gives it; `hold`, called at least three times a second, gives it while it is held.
+        """
+        return self._plan("bolus", _given(volume_al, rate_al_per_h, duration_ms))
+
+    def hold(self) -> None:
+        """Start the loaded bolus or keep it going: it ends 0.3 s after the last call."""
+        self._move("hold")
+
+    def bolus_now(self, volume_al: int, rate_al_per_h: int) -> None:
+        """Give a dose on top of the run in progress, now; the order's rate and volume stay."""
+        self._move("bolus_now", {"volume_al": volume_al, "rate_al_per_h": rate_al_per_h})
+
     def start(self, order_crc: str | None = None) -> str:
         """Start the loaded order and return the run's id. `order_crc` must match, if given."""
         args = {} if order_crc is None else {"order_crc": order_crc}

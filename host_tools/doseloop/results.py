@@ -40,6 +40,8 @@ class RunState(msgspec.Struct, frozen=True):
     remaining_nl: int
     remaining_ms: int
     withdrawn_nl: int = 0
+    bolus_nl: int = 0
+    kvo_steps: int = 0
 
 
 class SyringeState(msgspec.Struct, frozen=True):
@@ -99,12 +101,19 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """One part of a plan at one rate; a pause has rate 0."""
+    """One step of a plan; a pause has rate 0.
+
+    A ramp ends with `rate_end_al_per_h`. Intermittent doses come every `every_ms`, `count` times:
+    `steps` and `duration_ms` are of all of them.
+    """
 
     mode: str
     rate_al_per_h: int
     steps: int
     duration_ms: int
+    rate_end_al_per_h: int | None = None
+    every_ms: int | None = None
+    count: int = 1
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -113,6 +122,7 @@ class Plan(msgspec.Struct, frozen=True):
     ordered_steps: int
     duration_ms: int
     stretches: list[Stretch] = []
+    repeat: int = 1
     syringe_changes: int = 0
     syringe: str | None = None
     fill_al: int | None = None

@@ -21,6 +21,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("doseloop.cli.run:run", "Run an order: plan, progress, record, summary."),
     "infuse": ("doseloop.cli.motion:infuse", "Infuse: two of volume, rate, duration."),
     "withdraw": ("doseloop.cli.motion:withdraw", "Withdraw: two of volume, rate, duration."),
+    "bolus": ("doseloop.cli.motion:bolus", "Give a bolus: two of volume, rate, duration."),
+    "bolus-now": ("doseloop.cli.motion:bolus_now", "Give a dose on top of the run in progress."),
     "pause": ("doseloop.cli.motion:pause", "Pause the run in progress."),
     "resume": ("doseloop.cli.motion:resume", "Go on with a paused run."),
     "stop": ("doseloop.cli.motion:stop", "End the run; says what was delivered."),

@@ -1,4 +1,4 @@
-"""Verbs that move or stop: `infuse withdraw pause resume stop rate load clear`."""
+"""Verbs that move or stop: `infuse withdraw bolus pause resume stop rate load clear` …"""
 
 from __future__ import annotations
 
@@ -63,6 +63,30 @@ def _direct(mode: str) -> click.Command:
 
 infuse = _direct("infuse")
 withdraw = _direct("withdraw")
+bolus = _direct("bolus")
+
+
+@click.command(name="bolus-now")
+@click.argument("quantity", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="give it without asking")
+@port_option
+@json_option
+def bolus_now(quantity: tuple[str, ...], yes: bool, port: str | None, as_json: bool) -> None:
+    """Give a dose on top of the run in progress: doseloop bolus-now 1 mL 60 mL/h."""
+    with refined(port):
+        values = base_units(quantity_words(quantity, {}))
+    if set(values) != {"volume_al", "rate_al_per_h"}:
+        raise errors.UsageError("a volume and a rate", next="doseloop bolus-now 1 mL 60 mL/h")
+    need_terminal(yes)
+    text = " ".join(quantity)
+    with open_pump(port) as pump:
+        now = quantities.show(pump.status().rate_al_per_h, "rate")
+        confirm(yes, f"Give {text} on top of {now}?")
+        pump.bolus_now(**values)
+    if as_json:
+        print_json({"schema": 1, **values})
+    else:
+        click.echo(f"bolus {text}, on top of {now}")
 
 
 @click.command()

@@ -9,6 +9,7 @@ from typing import Any
 
 from doseloop import output
 from doseloop.errors import FileError, UsageError
+from doseloop.planning import flows
 from doseloop.report import edges as edge_errors
 from doseloop.report.svg import Chart, Mark, Series, bars
 from doseloop.results import Event, Plan, Status, withdrawn_nl
@@ -176,9 +177,9 @@ def _ordered(plan: Plan | None, al_per_step: int, axis: _Axis) -> list[tuple[flo
         return []
     points = [(0.0, 0.0)]
     at_ms, steps = 0, 0
-    for part in plan.stretches:
-        at_ms += part.duration_ms
-        steps += part.steps if part.mode == "infuse" else 0
+    for mode, _, _, made, ms in flows(plan):
+        at_ms += ms
+        steps += made if mode != "withdraw" else 0
         points.append((at_ms / axis.unit_ms, steps * al_per_step / _AL_PER_ML))
     return points
 
@@ -186,10 +187,10 @@ def _ordered(plan: Plan | None, al_per_step: int, axis: _Axis) -> list[tuple[flo
 def _rate_chart(plan: Plan | None, events: list[Event], axis: _Axis) -> str:
     ordered: list[tuple[float, float]] = []
     at_ms = 0
-    for part in plan.stretches if plan is not None else []:
-        ordered.append((at_ms / axis.unit_ms, part.rate_al_per_h / _AL_PER_ML))
-        at_ms += part.duration_ms
-        ordered.append((at_ms / axis.unit_ms, part.rate_al_per_h / _AL_PER_ML))
+    for _, first, last, _, ms in flows(plan) if plan is not None else ():
+        ordered.append((at_ms / axis.unit_ms, first / _AL_PER_ML))
+        at_ms += ms
+        ordered.append((at_ms / axis.unit_ms, last / _AL_PER_ML))
     series = [
         Series("ordered", "ordered", ordered),
         Series("in effect", "delivered", _rates(events, axis), True),

@@ -64,7 +64,7 @@ def test_every_example_loads_names_its_source_and_fits_the_reference_board(path)
     check_order(order, compiled.data)
     firmware = resources.firmware_module("order")
     config = resources.firmware_module("config").check(compiled.sealed)
-    assert len(firmware.unseal(order.sealed, config).items) == len(order.steps)
+    assert len(firmware.unseal(order.sealed, config).steps) == len(order.steps)
 
 
 def test_immunoglobulin_is_forty_millilitres_stepped_as_the_label_says():
@@ -129,9 +129,24 @@ WRONG = [
     ('rate = "5 mL/h"\n', "", "E_ORDER", "exactly two of rate, volume, duration; here: duration"),
     ('rate = "5 mL/h"', 'rate = "5 mL/h"\nvolume = "1 mL"', "E_ORDER", "exactly two"),
     ('duration = "1 min"', 'duration = "1 min"\nrate = "1 mL/h"', "E_ORDER", "step 2: a pause"),
-    ('mode = "pause"', 'mode = "bolus"', "E_MODE", "'bolus' is not in this release"),
+    ('mode = "pause"', 'mode = "bolus"', "E_ORDER", "exactly two of rate, volume, duration"),
+    ('mode = "pause"', 'mode = "ramp"', "E_ORDER", "step 2, rate_end: ramp needs it"),
+    ('mode = "pause"', 'mode = "intermittent"\ncount = 2', "E_ORDER", "every: intermittent needs"),
+    (
+        'mode = "pause"',
+        'mode = "pause"\ncount = 2',
+        "E_ORDER",
+        "step 2, count: pause has no count",
+    ),
+    ('mode = "pause"', 'mode = "ramp"\nrate_end = "1 mL"', "E_UNIT", "step 2, rate_end"),
+    (
+        "schema = 1",
+        "schema = 1\nrepeat = 0",
+        "E_ORDER",
+        "repeat: must be a whole number, 1 … 1000",
+    ),
     ('mode = "pause"', 'mode = "pca"\nbasal = "1 mL/h"', "E_MODE", "'pca' is not in this release"),
-    ('mode = "pause"', 'mode = "wait"', "E_ORDER", "'wait' is not one of infuse, withdraw, pause"),
+    ('mode = "pause"', 'mode = "wait"', "E_ORDER", "'wait' is not one of infuse, withdraw, bolus"),
     ('mode = "pause"\n', "", "E_ORDER", "step 2, mode: missing"),
     ("schema = 1", "schema = 2", "E_ORDER", "must be a whole number, 1 … 1"),
     ("schema = 1\n", "", "E_ORDER", "schema: missing"),
@@ -215,10 +230,13 @@ def _schema_allows(schema, step):
         return False
     if step["mode"] not in allowed["mode"]["enum"]:
         return False
-    if not all(
-        re.search(allowed[name]["pattern"], text) for name, text in step.items() if name != "mode"
-    ):
-        return False
+    for name, value in step.items():
+        rule = allowed[name]
+        if rule.get("type") == "integer":
+            if type(value) is not int or not rule["minimum"] <= value <= rule["maximum"]:
+                return False
+        elif "pattern" in rule and not re.search(rule["pattern"], value):
+            return False
 
     def holds(case):
         mode = case["properties"]["mode"]
@@ -234,16 +252,23 @@ def _schema_allows(schema, step):
 
 @given(
     st.fixed_dictionaries(
-        {"mode": st.sampled_from(["infuse", "withdraw", "pause", "bolus"])},
+        {
+            "mode": st.sampled_from(
+                ["infuse", "withdraw", "pause", "bolus", "ramp", "intermittent"]
+            )
+        },
         optional={
             "rate": st.sampled_from(["5 mL/h", "0.5 uL/min", "5", "5 mL", "1e3 mL/h"]),
             "volume": st.sampled_from(["1 mL", "01 mL", "250 nL"]),
             "duration": st.sampled_from(["30 min", "1 h", "1 m"]),
+            "rate_end": st.sampled_from(["9 mL/h", "9"]),
+            "every": st.sampled_from(["8 h", "8"]),
+            "count": st.sampled_from([1, 21, 0, 1001, "3"]),
         },
     )
 )
 def test_schema_and_loader_agree_on_steps(tmp_path_factory, step):
-    lines = "\n".join(f'{name} = "{text}"' for name, text in step.items())
+    lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in step.items())
     path = tmp_path_factory.getbasetemp() / "step.toml"
     path.write_text(f'schema = 1\nname = "x"\n[[step]]\n{lines}\n')
     schema = order_json_schema()["properties"]["step"]["items"]

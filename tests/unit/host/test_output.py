@@ -61,7 +61,7 @@ def test_plan_shows_the_ordered_volume_and_the_whole_steps():
     # 2.5 mL are 14406.66 microsteps: 14406 of them hold 2.49988 mL.
     part = Stretch("infuse", 5 * ML, 14406, 1_800_000)
     pause = Stretch("pause", 0, 0, 60_000)
-    plan = Plan(14406, 1_860_000, [part, pause], 1, "bd-plastipak-50", 2 * ML)
+    plan = Plan(14406, 1_860_000, [part, pause], 1, 1, "bd-plastipak-50", 2 * ML)
     text = output.plan_text(plan, AL, "it")
     assert "Plan: it" in text
     assert "5 mL/h  2.500 mL  0:30:00" in text

@@ -1,13 +1,14 @@
 """The firmware compiles for the RP2040 and stays within the heap that a stock Pico leaves.
 
-Loaded .mpy takes 1.6 bytes of heap a byte; 61 kB of .mpy with 40 kB of buffers leave the
-promised 100 kB free (measured on the emulated chip with the genuine 1.28.0 image).
+63,066 bytes of .mpy left 113 kB of heap free as deployed (`make perf`, emulated chip, genuine
+1.28.0 image); the goal is 100 kB, and a byte more of .mpy costs up to 1.6 of heap. The heap itself
+is measured where an image is present (tests/emulated/test_performance.py).
 """
 
 from doseloop import resources
 from doseloop.flash.build import build
 
-BUDGET_BYTES = 61_000
+BUDGET_BYTES = 70_000
 
 
 def test_firmware_compiles_and_its_total_is_within_the_budget(capsys):
