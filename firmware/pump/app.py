@@ -39,6 +39,13 @@ class App:
         self._wake = None
         self._hardware = None
         self._leave = False
+        self._who = {  # made once: telemetry has it 50 times a second
+            "serial": chip.serial_number(),
+            "firmware": FIRMWARE,
+            "protocol": PROTOCOL,
+            "board": None,
+            "tier": chip.tier(),
+        }
         self.events.add("boot", cause=self.cause, firmware=FIRMWARE)
         try:
             config = self._store.load()
@@ -75,6 +82,7 @@ class App:
             gc.collect()
         _, pins, dose = self._hardware
         self.controller.configure(config, Motor(config, pins, dose, self.events))
+        self._who["board"] = config["board"]["name"]
 
     # -- what commands ask --------------------------------------------------------------------
 
@@ -105,12 +113,12 @@ class App:
         config = self.controller.config
         text = self._store.text
         return {
-            "serial": chip.serial_number(),
+            "serial": self._who["serial"],
             "firmware": FIRMWARE,
             "protocol": PROTOCOL,
-            "board": config["board"]["name"] if config else None,
+            "board": self._who["board"],
             "syringe": config["syringe"]["model"] if config else None,
-            "tier": chip.tier(),
+            "tier": self._who["tier"],
             "micropython": chip.micropython_version(),
             "boot": self.events.boot,
             "cause": self.cause,
@@ -140,13 +148,7 @@ class App:
         config, motor, run = controller.config, controller.motor, controller.run
         return {
             "schema": 1,
-            "pump": {
-                "serial": chip.serial_number(),
-                "firmware": FIRMWARE,
-                "protocol": PROTOCOL,
-                "board": config["board"]["name"] if config else None,
-                "tier": chip.tier(),
-            },
+            "pump": self._who,
             "state": controller.state,
             "device_ms": self.clock.ms(),
             "last_event": self.events.last,
