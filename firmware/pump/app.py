@@ -39,6 +39,13 @@ class App:
         self._wake = None
         self._hardware = None
         self._leave = False
+        self._who = {  # made once: telemetry has it 50 times a second
+            "serial": chip.serial_number(),
+            "firmware": FIRMWARE,
+            "protocol": PROTOCOL,
+            "board": None,
+            "tier": chip.tier(),
+        }
         self.events.add("boot", cause=self.cause, firmware=FIRMWARE)
         try:
             config = self._store.load()
@@ -47,6 +54,7 @@ class App:
             self.events.add("fault", code=error.code, text=error.message)
         if config is not None:
             self._build(config)
+        self._free_heap()
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -75,6 +83,7 @@ class App:
             gc.collect()
         _, pins, dose = self._hardware
         self.controller.configure(config, Motor(config, pins, dose, self.events))
+        self._who["board"] = config["board"]["name"]
 
     # -- what commands ask --------------------------------------------------------------------
 
@@ -104,14 +113,13 @@ class App:
         """Return what hello answers."""
         config = self.controller.config
         text = self._store.text
-        gc.collect()
         return {
-            "serial": chip.serial_number(),
+            "serial": self._who["serial"],
             "firmware": FIRMWARE,
             "protocol": PROTOCOL,
-            "board": config["board"]["name"] if config else None,
+            "board": self._who["board"],
             "syringe": config["syringe"]["model"] if config else None,
-            "tier": chip.tier(),
+            "tier": self._who["tier"],
             "micropython": chip.micropython_version(),
             "boot": self.events.boot,
             "cause": self.cause,
@@ -123,8 +131,17 @@ class App:
             "open": True,
             "last_event": self.events.last,
             "device_ms": self.clock.ms(),
-            "heap_free": gc.mem_free(),  # pyright: ignore[reportAttributeAccessIssue]
+            "heap_free": self._free_heap(),
         }
+
+    def _free_heap(self):
+        """Return what a collection leaves free. It takes 20 ms: not at motion, then the figure is
+        the last one."""
+        motor = self.controller.motor
+        if motor is None or not motor.moving:
+            gc.collect()
+            self._heap_free = gc.mem_free()  # pyright: ignore[reportAttributeAccessIssue]
+        return self._heap_free
 
     def status(self):
         """Return the status of contracts.md, without what only the host knows."""
@@ -132,13 +149,7 @@ class App:
         config, motor, run = controller.config, controller.motor, controller.run
         return {
             "schema": 1,
-            "pump": {
-                "serial": chip.serial_number(),
-                "firmware": FIRMWARE,
-                "protocol": PROTOCOL,
-                "board": config["board"]["name"] if config else None,
-                "tier": chip.tier(),
-            },
+            "pump": self._who,
             "state": controller.state,
             "device_ms": self.clock.ms(),
             "last_event": self.events.last,
@@ -198,11 +209,15 @@ class App:
         self.serial.wait(link.wait_ms(controller.wait_ms()))
         return False
 
-    def _broken(self, error):
+    def off(self):
+        """Something broke: motion off, whatever it takes."""
         try:
             self.controller.fault()
-        except Exception:
+        except BaseException:
             chip.reset()  # even stopping failed: out of reset nothing moves and the driver is off
+
+    def _broken(self, error):
+        self.off()
         text = io.StringIO()
         sys.print_exception(error, text)
         self.events.add("fault", code="E_INTERNAL", text=text.getvalue()[-240:])  # pyright: ignore[reportAttributeAccessIssue]
@@ -226,5 +241,5 @@ def main():
     try:
         app.loop()
     except BaseException:  # not an Exception: those end inside loop()
-        app.controller.fault()
+        app.off()
         raise

@@ -1,8 +1,9 @@
 """The link: lines in, replies, events and telemetry out, for programs and for people.
 
-Bytes that are not a good frame or a known command change nothing. Output waits in a bounded queue
-that is written as the port takes it; telemetry is dropped when it does not fit, events too, and
-counted: they can be asked for again. Nothing here ever waits for the host.
+Bytes that are not a good frame or a known command change nothing. Output waits in bounded queues
+that are written as the port takes it, replies first; what does not fit is dropped and counted:
+events can be asked for again. Nothing here ever waits for the host, and a pass of the main loop
+takes in one line, and makes one telemetry frame or writes one line: so a command waits for little.
 """
 
 from micropython import const
@@ -10,8 +11,9 @@ from micropython import const
 from pump import commands, wire, words
 from pump.errors import Refused
 
-_QUEUE_MAX = const(6144)  # bytes waiting for the port
-_EVENT_ROOM = const(2048)  # kept free of telemetry
+_QUEUE_MAX = const(6144)  # bytes of events and telemetry waiting for the port
+_ALL_MAX = const(12288)  # with the replies
+_LINE_MAX = const(1025)  # wire.MAX_LINE, and a carriage return that a relay adds
 _STUCK_MS = const(1)  # until the port is tried again: a host fetches within a USB frame
 _REPLIES = const(8)  # remembered by request id
 _BREAK = const(3)
@@ -25,11 +27,13 @@ class Link:
         self._clock = clock
         self._app = app
         self._table = table
-        self._line = bytearray()
+        self._line = bytearray()  # of a line that has not come whole yet
         self._overlong = False
-        self._out = []
-        self._waiting = 0
-        self._at = 0
+        self._answers = []  # lines to send: these first, ...
+        self._others = []  # ... then events and telemetry
+        self._from = self._others  # the one whose first line is being written, ...
+        self._at = 0  # ... from here on
+        self._waiting = 0  # bytes in both
         self._stuck = False
         self._replies = []
         self.session = 0
@@ -42,56 +46,60 @@ class Link:
         self.heard_ms = 0
 
     def poll(self):
-        """Take in what has come and act on whole lines. Return True for a break-in request."""
-        data = self._serial.read()
-        at = 0
-        while at < len(data):
-            if data[at] == 13 and not self._line:
-                at += 1
-                continue
-            if data[at] == _BREAK and not self._line and self._app.may_break_in():
+        """Take in what has come, and act on a line that is whole. Return True for a break-in
+        request."""
+        data = self._serial.read()  # nothing past a newline or a Ctrl-C
+        if not self._line:
+            if data == b"\n":  # a program's way to end noise: what follows is not kept waiting
+                data = self._serial.read()
+            data = data.lstrip(b"\r")
+            if data == b"\x03" and self._app.may_break_in():
                 return True
-            end = data.find(b"\n", at)
-            # Ctrl-C is a request only at a line's start: there serial.read() ends with it.
-            self._collect(data[at : end if end >= 0 else len(data)])
-            if end < 0:
-                break
-            self._take_line()
-            at = end + 1
+        if not data:
+            return False
+        whole = data[-1] == 10
+        if self._line or not whole:
+            room = _LINE_MAX - len(self._line)
+            if len(data) > room:
+                self._overlong = True
+            self._line.extend(data[:room])
+            if not whole:
+                return False
+            data, self._line = bytes(self._line), bytearray()
+        self._take_line(data)
         return False
 
-    def _collect(self, part):
-        room = wire.MAX_LINE - len(self._line)
-        part = part.replace(b"\r", b"")
-        if len(part) > room:
-            self._overlong = True
-            part = part[:room]
-        self._line.extend(part)
-
     def flush(self):
-        """Make telemetry that is due; write what the port takes of the next frame or line."""
-        now = self._clock.ms()
-        if self._watch_ms and now >= self._watch_due:
-            self._watch_due += self._watch_ms
-            if self._watch_due <= now:
-                self._watch_due = now + self._watch_ms
+        """Write what the port takes of the next line. When none waits, make telemetry that is due:
+        so none waits behind older telemetry, and a pass does one of the two."""
+        busy = self._waiting > 0
+        if busy:
+            self._write()
+        late = self._clock.ms() - self._watch_due if self._watch_ms else -1
+        if busy:
+            if self._stuck and late >= self._watch_ms > 0:
+                self.dropped += 1
+                self._watch_due += self._watch_ms
+        elif late >= 0:
+            self._watch_due += self._watch_ms + (late if late >= self._watch_ms else 0)
             self._sent += 1
-            self._frame("t", self._sent, self._app.status(), _QUEUE_MAX - _EVENT_ROOM)
-        # One frame a pass, so that a command never waits behind more than one.
-        self._stuck = False
-        if self._out:
-            head = self._out[0]
-            taken = self._serial.write(head, self._at)
-            self._stuck = taken == 0
-            self._at += taken
-            if self._at == len(head):
-                self._waiting -= len(head)
-                self._at = 0
-                self._out.pop(0)
+            self._frame("t", self._sent, self._app.status(), self._others, _QUEUE_MAX)
+
+    def _write(self):
+        if not self._at:
+            self._from = self._answers or self._others
+        line = self._from[0]
+        taken = self._serial.write(line, self._at)
+        self._stuck = taken == 0
+        self._at += taken
+        self._waiting -= taken
+        if self._at == len(line):
+            self._from.pop(0)
+            self._at = 0
 
     def wait_ms(self, most):
         """Return how long the main loop may wait for the link's sake."""
-        if self._out:
+        if self._waiting:
             return min(most, _STUCK_MS) if self._stuck else 0
         if self._watch_ms:
             return max(0, min(most, self._watch_due - self._clock.ms()))
@@ -99,7 +107,7 @@ class Link:
 
     def waiting(self):
         """True while something is left to be written."""
-        return bool(self._out)
+        return self._waiting > 0
 
     def watch(self, ms):
         """Send the status every ``ms`` milliseconds from now on; 0 ends it."""
@@ -109,9 +117,9 @@ class Link:
     def event(self, event):
         """Send an event; the events table is called with this as its listener."""
         if self._open:
-            self._frame("e", event["n"], event, _QUEUE_MAX)
+            self._frame("e", event["n"], event, self._others, _QUEUE_MAX)
         else:
-            self._plain(words.event_line(event), _QUEUE_MAX)
+            self._plain(words.event_line(event), self._others, _QUEUE_MAX)
 
     def leave(self):
         """The program is done: no telemetry, and events as lines for people."""
@@ -120,16 +128,16 @@ class Link:
 
     # -- in -----------------------------------------------------------------------------------
 
-    def _take_line(self):
-        line, self._line = self._line, bytearray()
+    def _take_line(self, line):
         overlong, self._overlong = self._overlong, False
+        frame = line[0] == 33  # "!"
         if overlong:
             error = Refused("E_LINE", "line longer than %d bytes" % wire.MAX_LINE)
-            if line[:1] == b"!":
+            if frame:
                 self._reply(0, {"id": None, "err": error.as_dict()})
             else:
-                self._plain(words.error_lines(error), _QUEUE_MAX)
-        elif line[:1] == b"!":
+                self._say(words.error_lines(error))
+        elif frame:
             self._request(line)
         elif line.strip():
             self._words(line)
@@ -189,36 +197,41 @@ class Link:
     def _words(self, line):
         self.heard_ms = self._clock.ms()
         try:
+            line = line.strip()
             for byte in line:
                 if byte > 127 or (byte < 32 and byte != 9):
                     # µ is two bytes; the terminal form takes uL
                     raise Refused("E_LINE", "plain words are ASCII: write uL for microlitre")
-            name, args = commands.parse_words(bytes(line).decode().strip())
-            self._plain(words.reply_lines(name, self._table.run(name, args)), _QUEUE_MAX)
+            name, args = commands.parse_words(line.decode())
+            self._say(words.reply_lines(name, self._table.run(name, args)))
         except Refused as error:
-            self._plain(words.error_lines(error), _QUEUE_MAX)
+            self._say(words.error_lines(error))
 
     # -- out ----------------------------------------------------------------------------------
 
     def _reply(self, seq, reply):
-        self._frame("r", seq, reply, 2 * _QUEUE_MAX)
+        self._frame("r", seq, reply, self._answers, _ALL_MAX)
 
-    def _frame(self, kind, seq, obj, most):
+    def _say(self, text):
+        self._plain(text, self._answers, _ALL_MAX)
+
+    def _frame(self, kind, seq, obj, queue, most):
         try:
-            self._queue(wire.encode(kind, seq, obj), most)
+            line = wire.encode(kind, seq, obj)
         except wire.WireError as error:
-            if kind == "r":
-                refused = Refused(error.code, error.message).as_dict()
-                self._queue(wire.encode(kind, seq, {"id": obj["id"], "err": refused}), most)
-            else:
+            if kind != "r":
                 self.dropped += 1
+                return
+            refused = Refused(error.code, error.message).as_dict()
+            line = wire.encode(kind, seq, {"id": obj["id"], "err": refused})
+        self._queue(line, queue, most)
 
-    def _plain(self, text, most):
-        self._queue(text.replace("\n", "\r\n").encode(), most)
+    def _plain(self, text, queue, most):
+        self._queue(text.replace("\n", "\r\n").encode(), queue, most)
 
-    def _queue(self, data, most):
-        if self._waiting + len(data) > most:
+    def _queue(self, line, queue, most):
+        if self._waiting + len(line) > most:
             self.dropped += 1
             return
-        self._out.append(data)
-        self._waiting += len(data)
+        queue.append(line)
+        self._waiting += len(line)

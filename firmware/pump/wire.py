@@ -9,10 +9,10 @@ Shared by firmware and host; vectors in tests/vectors/wire.json.
 """
 
 import json
-from binascii import crc32
+from binascii import crc32, hexlify
 
 MAX_LINE = 1024  # bytes with the newline; a longer line is refused whole, never cut
-KINDS = "qret"
+KINDS = {113: "q", 114: "r", 101: "e", 116: "t"}  # by their letter's code
 
 
 class WireError(Exception):
@@ -23,15 +23,6 @@ class WireError(Exception):
         self.code = code
         self.message = message
         self.seq = seq
-
-
-def _text(obj):
-    # MicroPython's json has no separators argument, and writes letters beyond ASCII as they are.
-    text = json.dumps(obj)
-    # No loop over the letters of what is ASCII anyway: on the chip that took 100 ms a frame.
-    if len(text.encode()) == len(text) and "\x7f" not in text:
-        return text
-    return "".join(_escaped(letter) for letter in text)
 
 
 def _escaped(letter):
@@ -46,47 +37,46 @@ def _escaped(letter):
 
 def encode(kind, seq, obj):
     """Return the frame as bytes. Raise WireError(E_SIZE) when it would pass MAX_LINE."""
-    head = ("!" + kind + " " + str(seq) + " " + _text(obj) + " ").encode()
-    line = head + ("%08x\n" % (crc32(head) & 0xFFFFFFFF)).encode()
+    # Joined once: on the chip each longer text on the way costs 0.1 ms, and garbage to collect.
+    head = ("!%s %d " % (kind, seq)).encode()
+    text = json.dumps(obj, separators=(",", ":"))
+    body = text.encode()
+    # MicroPython writes letters beyond ASCII as they are. No loop over what is ASCII anyway: on
+    # the chip that took 100 ms a frame.
+    if len(body) != len(text) or b"\x7f" in body:
+        body = "".join(_escaped(letter) for letter in text).encode()
+    line = b"".join((head, body, b" ", _sum(crc32(b" ", crc32(body, crc32(head)))), b"\n"))
     if len(line) > MAX_LINE:
         raise WireError("E_SIZE", "frame of %d bytes; the line holds %d" % (len(line), MAX_LINE))
     return line
 
 
-def _number(text):
-    # int() takes "+1", " 1" and "1_0"; a sequence number is digits and nothing else.
-    if not text or len(text) > 10:
-        return -1
-    for letter in text:
-        if letter not in "0123456789":
-            return -1
-    return int(text)
+def _sum(crc):
+    return hexlify(crc.to_bytes(4, "big"))  # "%08x" takes seven times as long on the chip
 
 
 def decode(line):
     """Return (kind, seq, object) of one line, with or without its newline, or raise WireError."""
-    line = bytes(line)
-    if line.endswith(b"\n"):
-        line = line[:-1]
-    if line.endswith(b"\r"):  # terminals and relays add it
-        line = line[:-1]
-    if len(line) >= MAX_LINE:
+    end = len(line)
+    while end and line[end - 1] in (10, 13):  # terminals and relays add a carriage return
+        end -= 1
+    if end >= MAX_LINE:
         raise WireError("E_SIZE", "line longer than %d bytes" % MAX_LINE)
-    if line and (min(line) < 32 or max(line) > 126):
-        raise WireError("E_FRAME", "byte outside printable ASCII")
-    if len(line) < 16 or line[:1] != b"!" or line[-9:-8] != b" " or line[2:3] != b" ":
+    body = line[: max(0, end - 9)]
+    parts = body.split(b" ", 2)
+    if end < 16 or len(parts) != 3 or len(parts[0]) != 2 or line[0] != 33 or line[end - 9] != 32:
         raise WireError("E_FRAME", "not a frame")
-    head = line[:-8]
-    if ("%08x" % (crc32(head) & 0xFFFFFFFF)).encode() != line[-8:]:
+    if min(body) < 32 or max(body) > 126:
+        raise WireError("E_FRAME", "byte outside printable ASCII")
+    if _sum(crc32(b" ", crc32(body))) != line[end - 8 : end]:
         raise WireError("E_CRC", "CRC-32 does not match")
-    text = head[3:-1].decode()
-    cut = text.find(" ")
-    seq = _number(text[:cut] if cut > 0 else "")
-    kind = chr(line[1])
-    if seq < 0 or kind not in KINDS:
+    kind, digits = KINDS.get(line[1]), parts[1]
+    # int() alone takes "+1", " 1" and "1_0".
+    if kind is None or not digits.isdigit() or len(digits) > 10:
         raise WireError("E_FRAME", "no such kind of frame, or no sequence number")
+    seq = int(digits)
     try:
-        obj = json.loads(text[cut + 1 :])
+        obj = json.loads(parts[2])
     except ValueError:
         raise WireError("E_FRAME", "not JSON", seq)
     if not isinstance(obj, dict):

@@ -24,6 +24,7 @@ class Serial:
     def __init__(self):
         micropython.kbd_intr(-1)
         self._one = bytearray(1)
+        self._got = memoryview(bytearray(_READ_MAX))
         self._out = sys.stdout.buffer
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
@@ -43,8 +44,9 @@ class Serial:
         self._poll.poll(ms)
 
     def read(self):
-        """Return the bytes that are there, at most 128 at a time; b"" if none."""
-        return bytes(_take(self._there, self._read_into, self._one, bytearray()))
+        """Return the bytes that are there, b"" if none: at most 128, and none past a newline or
+        a Ctrl-C."""
+        return bytes(self._got[: _take(self._there, self._read_into, self._one, self._got)])
 
     def write(self, data, start):
         """Write from ``data[start:]`` what the host takes now; return the bytes taken.
@@ -61,22 +63,30 @@ class Serial:
             if machine.mem32[reg.USB_EP2_IN] & reg.USB_AVAILABLE:
                 looks += 1
             else:
-                self._out.write(data[at : at + _PACKET])
-                at += _PACKET
+                packet = data[at : at + _PACKET]
+                taken = self._out.write(packet) or 0
+                at += taken
                 looks = 0
-        return min(at, end) - start
+                if taken < len(packet):
+                    break  # full after all
+        return at - start
 
 
-@micropython.native
-def _take(ready, read_into, one, got):
-    # Asked before every byte: a read would wait for one that is not there.
-    while len(got) < _READ_MAX:
+@micropython.viper
+def _take(ready, read_into, one, got) -> int:
+    byte = ptr8(one)
+    into = ptr8(got)
+    taken = 0
+    while taken < _READ_MAX:
+        # Asked before every byte: a read would wait for one that is not there.
         for _ in ready(0):
             read_into(one)
-            got.append(one[0])
             break
         else:
             break
-        if one[0] == 3:
-            break  # what follows a break-in is the REPL's
-    return got
+        into[taken] = byte[0]
+        taken += 1
+        # One line at a time; and what follows a break-in is the REPL's.
+        if byte[0] == 10 or byte[0] == 3:
+            break
+    return taken

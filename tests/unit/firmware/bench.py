@@ -183,7 +183,10 @@ class Serial:
         self.to_pump, self.from_pump, self.room = bytearray(), bytearray(), 10**9
 
     def read(self):
-        data, self.to_pump = self.to_pump[:256], self.to_pump[256:]
+        end = 1
+        while end < min(len(self.to_pump), 128) and self.to_pump[end - 1] not in b"\n\x03":
+            end += 1
+        data, self.to_pump = bytes(self.to_pump[:end]), self.to_pump[end:]
         return data
 
     def write(self, data, start):

@@ -31,8 +31,8 @@ def talk():
 
 
 def test_a_frame_by_hand():
-    # head = '!q 7 {"c": "status"} ', then its CRC-32 in 8 hex digits and a newline.
-    head = b'!q 7 {"c": "status"} '
+    # head = '!q 7 {"c":"status"} ', then its CRC-32 in 8 hex digits and a newline.
+    head = b'!q 7 {"c":"status"} '
     line = head + b"%08x\n" % binascii.crc32(head)
     assert wire.encode("q", 7, {"c": "status"}) == line
     assert wire.decode(line) == ("q", 7, {"c": "status"})
