@@ -22,6 +22,7 @@ class Limiter:
     """What flowed as far back as the longest window, and what may flow from now on.
 
     limits: [(window_ms, volume_al), ...]. Rates are aL/h; a volume inside is rate * ms, exact.
+    All raise ValueError when now_ms lies before the last change.
     """
 
     def __init__(self, limits):
@@ -35,11 +36,9 @@ class Limiter:
     def flow(self, now_ms, rate):
         """Note that the pump flows at a rate from now on until told otherwise; 0: it stands.
 
-        Call it before the motor follows. Raise ValueError when pump time ran backwards.
+        Call it before the motor follows.
         """
-        held = now_ms - self._since
-        if held < 0:
-            raise ValueError("pump time ran backwards")
+        held = self._held(now_ms)
         if not held:
             self._rates[-1] = rate
         elif rate != self._rates[-1]:
@@ -109,8 +108,14 @@ class Limiter:
         self._since = now_ms
         self._shorten()
 
+    def _held(self, now_ms):
+        held = now_ms - self._since
+        if held < 0:
+            raise ValueError("pump time ran backwards")
+        return held
+
     def _until(self, now_ms):
-        return self._ms + [now_ms - self._since]
+        return self._ms + [self._held(now_ms)]
 
     def _refuses(self, now_ms, wait_ms, pieces, then_rate):
         ms = self._until(now_ms) + [wait_ms]

@@ -1,8 +1,9 @@
-"""The shared vectors of limiter and pca: limiter.json comes from fractions, pca.json is by hand."""
+"""The shared vectors of limiter and pca: the first come from fractions, the second by hand."""
 
 import json
 
 from case_vectors import equal, load
+
 from pump.limiter import Limiter
 from pump.pca import Pca
 

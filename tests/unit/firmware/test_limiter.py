@@ -62,9 +62,9 @@ def test_c11_a_second_dose_by_hand():
 
 
 def test_c12_two_limits_and_the_one_that_refuses_is_named():
-    # 3 mL in 1 h and 4 mL in 4 h, no basal rate, doses of 1 mL in 1 min. Three doses fill the hour:
-    # a fourth within it meets the first limit. Dropped out of the hour, it fits; the fifth
-    # meets the second: 5 mL in 4 h.
+    # 3 mL in 1 h and 4 mL in 4 h, no basal rate, doses of 1 mL in 1 min. Three doses fill the
+    # hour: a fourth within it meets the first limit, and fits at 61 min. The fifth meets the
+    # second limit: 5 mL in 4 h.
     hour, four = (HOUR, 3 * ML), (4 * HOUR, 4 * ML)
     made = Limiter([hour, four])
     dose = [(MIN, 60 * ML)]
@@ -293,8 +293,14 @@ def test_no_limits_never_refuse_and_keep_no_history():
 
 def test_time_that_runs_backwards_is_no_flow():
     made = flowed([(HOUR, ML)], [(10, ML)])
-    with pytest.raises(ValueError):
-        made.flow(9, 0)
+    for call in (
+        lambda: made.flow(9, 0),
+        lambda: made.refuses(9, [], 0),
+        lambda: made.used(9, HOUR),
+        lambda: made.dump(9),
+    ):
+        with pytest.raises(ValueError):
+            call()
     assert made.used(10 + HOUR, HOUR) == ML
 
 
