@@ -76,7 +76,8 @@ class Limiter:
 
         Knows nothing beyond the longest window of the limits.
         """
-        flowed = _before(self._until(now_ms), self._rates, window_ms)[0]
+        ms = self._until(now_ms)
+        flowed = _before(ms, self._rates, len(ms), window_ms)[0]
         return -(-flowed // HOUR_MS)
 
     def dump(self, now_ms):
@@ -155,9 +156,9 @@ class Limiter:
             rates[best] = max(last, -(-(rates[best] * a + last * b) // (a + b)))
 
 
-def _before(ms, rates, window):
-    """Return (flow in a window that ends with the pieces ms, piece it begins in, ms of it)."""
-    i = len(ms) - 1
+def _before(ms, rates, n, window):
+    """Return (flow in the window that ends with n pieces, piece it begins in, ms of that)."""
+    i = n - 1
     flowed = 0
     while ms[i] < window and i:
         flowed += ms[i] * rates[i]
@@ -168,7 +169,7 @@ def _before(ms, rates, window):
 
 def _exceeds(ms, rates, n, window, most):
     """Slide a window on from the end of the first n pieces; return whether it holds too much."""
-    content, begin, before = _before(ms[:n], rates, window)
+    content, begin, before = _before(ms, rates, n, window)
     end, after = n - 1, 0  # `before`, `after`: ms from its ends to the next change of flow
     last = len(ms)
     while content <= most:

@@ -11,7 +11,7 @@ import math
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from unit.firmware import windows
 from unit.firmware.bench import errors
 
@@ -36,9 +36,9 @@ basals = st.sampled_from([0, ML // 2, ML, 3 * ML // 2]) | st.integers(0, 2 * ML)
 
 
 class Sessions(RuleBasedStateMachine):
-    """``exact``: nothing was restored or merged yet, so a refusal must be a true one."""
+    """Nothing is restored or merged, so that every refusal must be a true one: ``exact``."""
 
-    merges = False
+    resets = merges = False
 
     @initialize(
         basal=basals,
@@ -63,7 +63,8 @@ class Sessions(RuleBasedStateMachine):
         self.last = None
         self.tally = {"demands": 0, "given": 0, "boluses": 0, "given_al": 0, "bolus_al": 0}
         self.denied = dict.fromkeys(pca_module.REASONS, 0)
-        self.exact = not self.merges
+        self.exact = not (self.resets or self.merges)
+        self.begin()
 
     def fresh(self):
         return pca_module.Pca(
@@ -101,15 +102,21 @@ class Sessions(RuleBasedStateMachine):
         self.real = until
 
     def committed(self):
-        """Return the flow to which the pump is committed."""
+        """Return what flowed within the longest window and what the pump is committed to."""
         if not self.flow:
             return [(self.real, 0)]
-        if self.end is None:
-            return self.flow
-        return [*self.flow, (self.end, self.basal)]
+        return self.recent() + self.ahead()
+
+    def ahead(self):
+        return [] if self.end is None else [(self.end, self.basal)]
+
+    def recent(self):
+        seen = self.real - 4 * HOUR
+        first = sum(ms <= seen for ms, _ in self.flow[1:])
+        return self.flow[first:]
 
     def safe(self, pieces, then):
-        return not windows.exceeded(self.flow, self.real, pieces, then, self.limits)
+        return not windows.exceeded(self.recent(), self.real, pieces, then, self.limits)
 
     # -- what people do ---------------------------------------------------------------------
 
@@ -211,6 +218,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([6 * MIN, 10 * MIN, 20 * MIN]), times=st.integers(2, 30))
     def press_often(self, ms, times):
+        self.begin()
         for _ in range(times):
             self.demand(AMPLE, 1)
             self.go(ms)
@@ -225,6 +233,7 @@ class Sessions(RuleBasedStateMachine):
         if self.answered(answer, volume, rate, False, room) is None:
             self.tally["boluses"] += 1
 
+    @precondition(lambda self: self.resets)
     @rule(
         lost=st.sampled_from([0, 1]) | st.integers(0, GRACE),
         stood=st.none() | st.integers(0, GRACE),
@@ -248,7 +257,6 @@ class Sessions(RuleBasedStateMachine):
         self.now = now if there is None else there
         self.pca = self.fresh()
         self.pca.restore(json.loads(text), self.now, GRACE)
-        self.exact = False
 
     # -- what must hold -----------------------------------------------------------------------
 
@@ -289,21 +297,27 @@ class Sessions(RuleBasedStateMachine):
 
     def teardown(self):
         if getattr(self, "flow", None):
-            volume = windows.Volume(self.committed())
+            volume = windows.Volume(self.flow + self.ahead())
             for window, most in self.limits:
                 assert volume.fullest(window) <= most
 
 
-class MergedSessions(Sessions):
+class ResetSessions(Sessions):
+    """The same with losses of power, from a store that is up to GRACE old."""
+
+    resets = True
+
+
+class MergedSessions(ResetSessions):
     """The same with room for six pieces of history only."""
 
     merges = True
 
 
-@pytest.mark.parametrize("machine", [Sessions, MergedSessions])
+@pytest.mark.parametrize("machine", [Sessions, ResetSessions, MergedSessions])
 def test_c9_c10_c11_c12_c13_c15_c21_sessions(machine, monkeypatch):
     if machine.merges:
         monkeypatch.setattr(limiter, "PIECES_MAX", 6)
     case = machine.TestCase
-    case.settings = settings(max_examples=80, stateful_step_count=50, derandomize=True)
+    case.settings = settings(max_examples=120, stateful_step_count=60, derandomize=True)
     case("runTest").runTest()

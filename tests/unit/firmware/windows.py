@@ -16,19 +16,21 @@ class Volume:
     def __init__(self, changes):
         self.at = [ms for ms, _ in changes]
         self.rates = [rate for _, rate in changes]
-        self.sums = [Fraction(0)]
+        self.sums = [0]  # aL/h * ms, whole numbers
         for i in range(1, len(changes)):
             held = self.at[i] - self.at[i - 1]
             assert held >= 0, "changes out of order"
-            self.sums.append(self.sums[-1] + Fraction(held * self.rates[i - 1], HOUR_MS))
+            self.sums.append(self.sums[-1] + held * self.rates[i - 1])
 
     def __call__(self, ms):
+        return Fraction(self._sum(ms), HOUR_MS)
+
+    def _sum(self, ms):
         i = bisect_right(self.at, ms) - 1
-        if i < 0:
-            return Fraction(0)
-        return self.sums[i] + Fraction((ms - self.at[i]) * self.rates[i], HOUR_MS)
+        return self.sums[i] + (ms - self.at[i]) * self.rates[i] if i >= 0 else 0
 
     def window(self, end, window):
+        """Return the volume in the window that ends at an instant."""
         return self(end) - self(end - window)
 
     def fullest(self, window, since=None):
@@ -40,7 +42,8 @@ class Volume:
         ends = {*self.at, *(ms + window for ms in self.at)}
         if since is not None:
             ends = {ms for ms in ends if ms > since} | {since}
-        return max(self.window(end, window) for end in ends)
+        most = max(self._sum(end) - self._sum(end - window) for end in ends)
+        return Fraction(most, HOUR_MS)
 
 
 def asked(changes, now, pieces, then):
