@@ -5,8 +5,8 @@ that count only while powered, so that time without power never empties a window
 is fullest where one of its ends lies on a change of flow, so only those windows are looked at,
 and only those that end now or later: no answer changes an older one.
 
-Holds for the motor too: when step k comes at floor of the flow's instant, a window with the
-volume V has at most ceil(V / al_per_step) steps.
+Holds for the motor too: where floor(flow / al_per_step) steps have been made at any instant, a
+window with the volume V has at most ceil(V / al_per_step) of them.
 """
 
 from micropython import const

@@ -66,7 +66,7 @@ class Pca:
         self._settle(now_ms)
         if self._giving:
             raise Refused("E_STATE", "a dose is being given", next_step="wait for its end")
-        self._check(basal)
+        self._check(basal, True)
         if self.running:
             if basal > self.basal:  # less is always allowed
                 self._afford(now_ms, basal)
@@ -190,27 +190,33 @@ class Pca:
             wait = at and "wait " + quantity.format(at - now_ms, "duration")
             raise _refused("E_LIMIT", "what flowed leaves no room", limit[1], "volume", wait)
 
-    def _check(self, basal):
+    def _check(self, basal, change=False):
+        """Raise Refused when a dose could never be given. change: of the basal rate alone."""
         dose, rate = self.dose_al, self.dose_rate
-        self._check_bolus(dose, rate, basal)
+        self._check_bolus(dose, rate, basal, change)
         ms = _ms(dose, rate)
         if self.lockout_ms < ms:
             hint = "lengthen the lockout, or raise the dose rate"
             raise _refused("E_DURATION", "a dose outlasts the lockout", ms, "duration", hint)
         for window, volume in self._limiter.limits:
-            left = volume * HOUR_MS - basal * window
+            most = volume * HOUR_MS
+            left = most - basal * window
             if left < 0:
-                most = volume * HOUR_MS // window
-                raise _refused("E_LIMIT", "basal rate alone exceeds a limit", most, "rate")
-            if rate * min(ms, window) > left:
-                most = left // rate * rate // HOUR_MS  # in whole ms, as the limiter counts it
-                raise _refused("E_LIMIT", "dose and basal rate exceed a limit", most, "volume")
+                raise _refused(
+                    "E_LIMIT", "basal rate alone exceeds a limit", most // window, "rate"
+                )
+            taken = rate * min(ms, window)
+            if taken > left:
+                nearest, kind = left // rate * rate // HOUR_MS, "volume"  # in whole ms
+                if change:
+                    nearest, kind = (most - taken) // window, "rate"
+                raise _refused("E_LIMIT", "dose and basal rate exceed a limit", nearest, kind)
 
-    def _check_bolus(self, volume, rate, basal):
+    def _check_bolus(self, volume, rate, basal, change=False):
         if volume < 1 or rate < 1:
             raise Refused("E_VOLUME", "a dose has a volume and a rate", next_step="give both")
         if basal + rate > self._rate_max:
-            most = self._rate_max - basal
+            most = self._rate_max - (rate if change else basal)
             raise _refused("E_RATE_HIGH", "basal and dose rate exceed the pump's", most, "rate")
 
 

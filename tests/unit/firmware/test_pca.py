@@ -284,6 +284,17 @@ def test_c13_a_higher_basal_rate_is_judged_with_what_flowed_and_a_lower_one_neve
     assert pca.basal == 0
 
 
+def test_a_basal_rate_with_which_no_dose_could_be_given_is_refused_naming_the_highest():
+    # 10 mL less a dose of 1 mL, in 4 h: 2.25 mL/h. 300 mL/h less 60: 240 mL/h (A13).
+    pca = begun()
+    high = refusal(pca.change_basal, 0, 23 * ML // 10)
+    assert high[:3] == ("E_LIMIT", "2.25 mL/h", "2.25 mL/h")
+    pca.change_basal(0, 9 * ML // 4)
+    assert pca.demand(0, ROOM)[1] is None
+    got = refusal(begun(limits=[]).change_basal, 0, 241 * ML)
+    assert got[:3] == ("E_RATE_HIGH", "240 mL/h", "240 mL/h")
+
+
 def test_a_restored_record_is_its_own():
     pca = begun()
     pca.demand(0, ROOM)
