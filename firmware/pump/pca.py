@@ -44,7 +44,6 @@ class Pca:
 
     def begin(self, now_ms):
         """Begin or go on with the basal rate. Raise Refused(E_LIMIT) naming the wait."""
-        self._settle(now_ms)
         if not self.running:
             self._afford(now_ms, self.basal)
             self._limiter.flow(now_ms, self.basal)

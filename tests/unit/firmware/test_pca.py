@@ -169,6 +169,23 @@ def test_c2_a_dose_ends_by_itself_and_leaves_the_basal_rate():
     assert pca.basal == ML
 
 
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (lambda pca: pca.halt(HOUR), None),
+        (lambda pca: pca.change_basal(HOUR, ML), None),
+        (lambda pca: pca.allowed_from(HOUR), HOUR),
+        (lambda pca: pca.demand(HOUR, 0)[1], "volume"),
+        (lambda pca: pca.dump(HOUR)[3], [0, ML]),
+    ],
+)
+def test_c2_whatever_is_asked_first_finds_the_dose_ended_at_its_own_end(call, answer):
+    pca = begun()
+    pca.demand(0, ROOM)
+    assert call(pca) == answer
+    assert pca.as_dict(HOUR)["used_nl"] == [2_000_000]
+
+
 def test_c20_a_dose_needs_its_volume_and_its_basal_rate_in_the_syringe():
     # 61 mL/h * 60 s = 1.01666.. mL
     need = 61 * ML // 60 + 1
@@ -197,6 +214,17 @@ def test_c7_nothing_is_given_while_the_pump_stands():
     assert pca.demand(10, ROOM) == (None, "state")
     assert pca.bolus(10, ML, ML, ROOM) == (None, "state")
     assert pca.allowed_from(10) is None
+
+
+def test_c12_c13_c15_the_worked_example_demand_by_demand():
+    # 20 h, a demand every minute: 6 doses in each 4 h (10 mL less 4 mL of basal rate) are 30. Each
+    # lasts to the next minute, and the 5 demands after that fall within the lockout of 6 min: 150.
+    # All others meet the limit: 1200 - 30 - 150 = 1020.
+    pca = begun()
+    for now in range(0, 20 * HOUR, MIN):
+        pca.demand(now, ROOM)
+    assert pca.as_dict(now)["given"] == 30
+    assert denied(pca, now) == {"lockout": 150, "limit": 1020}
 
 
 @pytest.mark.parametrize("counts", [True, False])
@@ -308,6 +336,17 @@ def test_a_restored_record_is_its_own():
         again.demand(6 * MIN, ROOM)
         again.halt(7 * MIN)
     assert json.dumps(data) == copy
+
+
+def test_c8_c10_a_restored_pump_stands_whatever_it_did_before():
+    pca = begun()
+    data = pca.dump(0)
+    pca.demand(0, ROOM)
+    pca.restore(data, 10, 0)
+    assert pca.demand(10, ROOM) == (None, "state")
+    assert pca.as_dict(HOUR)["used_nl"] == [0]
+    pca.begin(HOUR)
+    assert pca.demand(HOUR, ROOM)[1] is None
 
 
 def test_a_damaged_record_changes_nothing():

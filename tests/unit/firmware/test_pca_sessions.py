@@ -5,6 +5,7 @@ the pump's own may go on from anywhere after a reset. What flows is kept as a li
 judged in fractions by windows.py: no window may ever be exceeded, not even by what is to come.
 """
 
+import copy
 import json
 import math
 
@@ -267,33 +268,24 @@ class Sessions(RuleBasedStateMachine):
             assert volume.fullest(window, self.real) <= most
 
     @invariant()
-    def counts_add_up(self):
-        status = self.pca.as_dict(self.now)
+    def status_is_true(self):
+        # A copy is asked: the next request must find the pump as if nobody had looked.
+        status = copy.deepcopy(self.pca).as_dict(self.now)
         for key in ("demands", "given", "boluses"):
             assert status[key] == self.tally[key]
         for key in ("given", "bolus"):  # a dose under way is told when it is done
             assert status[key + "_nl"] == self.tally[key + "_al"] // 10**9
         assert status["denied"] == self.denied
         assert status["demands"] == status["given"] + sum(self.denied.values())
-
-    @invariant()
-    def what_was_used_is_never_told_too_low(self):
         volume = windows.Volume(self.committed())
-        for (window, _), used in zip(
-            self.limits, self.pca.as_dict(self.now)["used_nl"], strict=True
-        ):
+        for (window, _), used in zip(self.limits, status["used_nl"], strict=True):
             exact = volume.window(self.real, window)
-            if self.exact:
-                assert used == math.ceil(math.ceil(exact) / 10**9)
-            else:
-                assert used * 10**9 >= exact
-
-    @invariant()
-    def lockout_is_told_no_shorter_than_it_is(self):
+            assert used * 10**9 >= exact
+            assert not self.exact or used == math.ceil(math.ceil(exact) / 10**9)
         if self.last is not None:
             left = max(0, self.last + self.lockout - self.real)
-            told = self.pca.as_dict(self.now)["lockout_ms"]
-            assert told == left if self.exact else told >= left
+            assert status["lockout_ms"] >= left
+            assert not self.exact or status["lockout_ms"] == left
 
     def teardown(self):
         if getattr(self, "flow", None):
@@ -319,5 +311,5 @@ def test_c9_c10_c11_c12_c13_c15_c21_sessions(machine, monkeypatch):
     if machine.merges:
         monkeypatch.setattr(limiter, "PIECES_MAX", 6)
     case = machine.TestCase
-    case.settings = settings(max_examples=120, stateful_step_count=60, derandomize=True)
+    case.settings = settings(max_examples=80, stateful_step_count=60, derandomize=True)
     case("runTest").runTest()
