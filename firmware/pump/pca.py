@@ -49,14 +49,15 @@ class Pca:
             self._limiter.flow(now_ms, self.basal)
             self.running = True
 
-    def halt(self, now_ms):
-        """The motor stands: pause, stop or alarm. Return the volume of a dose cut short, or None.
+    def halt(self, now_ms, rate=0):
+        """End basal rate and dose: pause, stop or alarm. Return the volume of a dose cut short.
 
-        What is left of it is never given later by itself (C8); its lockout goes on.
+        None if there was none. What is left of it is never given later by itself (C8); its
+        lockout goes on. rate: what flows instead (C14: KVO); it is counted, not judged.
         """
         self._settle(now_ms)
         flowed = self._close(now_ms) if self._giving else None
-        self._limiter.flow(now_ms, 0)
+        self._limiter.flow(now_ms, rate)
         self.running = False
         return flowed
 
@@ -187,7 +188,8 @@ class Pca:
         if limit:
             at = self._limiter.allowed_from(now_ms, [], basal)
             wait = at and "wait " + quantity.format(at - now_ms, "duration")
-            raise _refused("E_LIMIT", "what flowed leaves no room", limit[1], "volume", wait)
+            most = quantity.format(limit[1], "volume")
+            raise Refused("E_LIMIT", "what flowed leaves no room", limit=most, next_step=wait)
 
     def _check(self, basal, change=False):
         """Raise Refused when a dose could never be given. change: of the basal rate alone."""

@@ -285,8 +285,8 @@ def test_c14_a_basal_rate_that_no_window_has_room_for_is_refused_with_the_wait()
     text = json.dumps(pca.dump(HOUR))
     again = made(basal=2 * ML)
     again.restore(json.loads(text), HOUR, 12 * MIN)
-    code, limit, _, step = refusal(again.begin, HOUR)
-    assert (code, limit) == ("E_LIMIT", "10 mL")
+    code, limit, nearest, step = refusal(again.begin, HOUR)
+    assert (code, limit, nearest) == ("E_LIMIT", "10 mL", None)
     # Known: 2 mL in the first 2 min, 2 mL of basal in the hour and 2 mL/h * 12 min = 0.4 mL in its
     # last ms. Standing 12 min makes up for the 0.4 mL.
     assert step == "wait 12 min"
@@ -294,6 +294,15 @@ def test_c14_a_basal_rate_that_no_window_has_room_for_is_refused_with_the_wait()
     again.begin(HOUR + 12 * MIN)
     again.begin(HOUR + 12 * MIN)  # twice changes nothing
     assert again.running
+
+
+def test_c14_what_flows_instead_of_the_basal_rate_is_counted():
+    pca = begun()
+    pca.demand(0, ROOM)
+    assert pca.halt(30_000, ML // 10) == ML // 2
+    # 61 mL/h * 30 s + 0.1 mL/h * 1 h = 0.508333.. + 0.1 mL
+    assert pca.as_dict(30_000 + HOUR)["used_nl"] == [608_334]
+    assert pca.demand(30_000 + HOUR, ROOM) == (None, "state")
 
 
 def test_c13_a_higher_basal_rate_is_judged_with_what_flowed_and_a_lower_one_never_refused():
