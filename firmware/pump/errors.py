@@ -8,6 +8,7 @@ NEXT = {
     "E_CRC": "send it again",
     "E_DURATION": "give a duration of at least 1 ms and a volume of at least one step",
     "E_FRAME": "send it again",
+    "E_LIMIT": "lower the rate or the dose, or wait",
     "E_LINE": "end each command with a newline; at most 1024 bytes",
     "E_MODE": "doseloop check ORDER.toml",
     "E_NUMBER": "write 2.5 mL, 5 mL/h or 30 min",
