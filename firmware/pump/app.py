@@ -31,7 +31,9 @@ class App:
         self.cause = chip.reset_cause()
         self.events = Events(self.clock, _next_boot())
         self.alarms = Alarms(self.clock)
-        self.controller = Controller(self.clock, self.events, self.alarms, chip.Watchdog())
+        self.controller = Controller(
+            self.clock, self.events, self.alarms, chip.Watchdog(), storage
+        )
         self.serial = Serial()
         self.link = Link(self.serial, self.clock, self, Commands(self))
         self.events.listener = self.link.event

@@ -33,6 +33,8 @@ TABLE = {
                ("duration_ms", "duration", False)), "plan a single bolus: any two of three"),
     "bolus_now": ((("volume_al", "volume", True), ("rate_al_per_h", "rate", True)),
                   "give a dose on top of the run, now"),
+    "demand": ((), "the patient asks for a dose"),
+    "pca": ((), "demands, doses, lockout and limits of the patient-controlled run"),
     "hold": ((), "start the planned bolus, or keep it going for 0.3 s more"),
     "start": ((("order_crc", "text", False),), "begin what was planned"),
     "pause": ((), "stand still, keep the order"),
@@ -184,6 +186,12 @@ class Commands:
 
     def _bolus_now(self, args):
         return self._app.controller.bolus_now(args["volume_al"], args["rate_al_per_h"])
+
+    def _demand(self, args):
+        return self._app.controller.demand()
+
+    def _pca(self, args):
+        return self._app.controller.pca()
 
     def _hold(self, args):
         return self._app.controller.hold()

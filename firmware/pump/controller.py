@@ -56,6 +56,16 @@ class Controller(Course):
         if crc is not None and crc != self.order.crc:
             raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
         self._check_way(next(self.order.items()))
+        pca = self.order.steps[0].pca is not None
+        if pca:
+            if self._patient is None:
+                from pump.patient import Patient
+
+                self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
+            self._patient.prescribe(
+                self.order.steps[0], self.config["limits"]["rate_max_al_per_h"]
+            )
+            self._patient.begin()
         if self.order.fill_al is not None:
             self._load(self.order.fill_al)
         self._runs += 1
@@ -89,6 +99,8 @@ class Controller(Course):
         item = self.run.item()
         if item is not None:
             self._check_way(item)
+        if self._controlled():
+            self._patient.begin()
         self.motor.forget_break()
         self._events.add("resume", run=self.run.id)
         self._next_leg()
@@ -115,9 +127,11 @@ class Controller(Course):
         item = self.run.item()
         if item is None or not item.way or self.motor.taking_up or self._then is not None:
             raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
-        if item.kind not in ("infuse", "withdraw"):
+        if item.kind not in ("infuse", "withdraw", "basal"):
             raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
         order.check_rate(rate_al_per_h, self.config["limits"])
+        if self._controlled():
+            self._patient.change_basal(rate_al_per_h)
         self._new_rate = (item, rate_al_per_h)
         if self.state == states.PAUSED:
             self._apply_rate()
@@ -137,6 +151,29 @@ class Controller(Course):
         flowing = item.rate if item.way and item.kind != "kvo" else 0
         order.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
         self._check_way(item)
+        if self._controlled():
+            why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al)
+            if why is not None:
+                raise Refused("E_LIMIT", "denied: " + why, next_step="see `pca`")
+        return self._give(volume_al, rate_al_per_h)
+
+    def demand(self):
+        """The patient asks for a dose: given, or denied with the reason; both are counted."""
+        if not self._controlled() or self.run.ended:
+            raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
+        ready = self._then is None and not self.motor.taking_up and self.motor.blocked(1) is None
+        dose = self._patient.demand(self.motor.room(1) * self.motor.al, ready)
+        if dose is not None:
+            self._give(*dose)
+        return dict(self._patient.view(), given_now=dose is not None)
+
+    def pca(self):
+        """Return what the patient asked for and got, and what the limits leave."""
+        if self._patient is None:
+            raise Refused("E_STATE", "no order was patient-controlled", next_step="see `status`")
+        return self._patient.view()
+
+    def _give(self, volume_al, rate_al_per_h):
         self._bolus.want(volume_al, rate_al_per_h)
         if self.state == states.PAUSED:
             self._leave_pause()
@@ -190,6 +227,8 @@ class Controller(Course):
     def service(self):
         """Look after motion and deadlines. Call it in every pass of the main loop."""
         self._watchdog.feed()
+        if self._patient is not None:
+            self._patient.service()
         if self.motor is not None and self.motor.moving:
             if self._bolus.held and not self._bolus.hold_left_ms(self._clock.ms()):
                 self._bolus.let_go()

@@ -17,7 +17,7 @@ _RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
 class Course:
     """The controller's state. ``motor`` is None until a configuration is in force."""
 
-    def __init__(self, clock, events, alarms, watchdog):
+    def __init__(self, clock, events, alarms, watchdog, storage):
         self._clock = clock
         self._events = events
         self._alarms = alarms
@@ -33,6 +33,8 @@ class Course:
         self._then = None  # what to do when a stop ramp is done: a key of _RANK
         self._new_rate = (None, 0)  # item and rate that a change of rate is for
         self._bolus = Bolus(events)
+        self._storage = storage
+        self._patient = None  # patient.Patient, once an order was patient-controlled
         self._resumable = False
 
     def _next_leg(self):
@@ -54,6 +56,14 @@ class Course:
             self._go(states.OF_KIND[item.kind])
             self.motor.start(run)
 
+    def _controlled(self):
+        """True while the run is patient-controlled."""
+        return self.run is not None and self.run.order.steps[0].pca is not None
+
+    def _patient_stands(self):
+        if self._patient is not None and self._patient.flowing:
+            self._patient.halt()
+
     def _follow(self):
         """One motion may run several items: the state is that of the item under way."""
         item = self.run.item()
@@ -68,6 +78,8 @@ class Course:
             self._go(states.IDLE)
             return
         run.keep_open(run.order.kvo, room)
+        if self._controlled():
+            self._patient.halt(run.kvo.rate)
         self._go(states.KVO)
         self._events.add("kvo", run=run.id, rate=run.kvo.rate)
         self.motor.start(run)
@@ -117,6 +129,7 @@ class Course:
         self._bolus.begin(run)
         if then not in ("rate", "bolus"):
             self._bolus.end(run)
+            self._patient_stands()
         if then == "link":
             self._alarm("A_LINK")
         elif then in ("stop", "released"):
@@ -148,6 +161,7 @@ class Course:
             self._leave_pause()
             self._new_rate = (None, 0)
             self._bolus.end(self.run)
+            self._patient_stands()
             self._go(states.ALARM)
             if self.motor is not None:
                 self.motor.release()
@@ -163,6 +177,7 @@ class Course:
             return
         self._bolus.end(self.run)
         self._bolus.let_go()
+        self._patient_stands()
         self.run.ended = True
         self.order = None
         self._alarms.clear("A_NEAR_EMPTY")

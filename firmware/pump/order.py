@@ -28,6 +28,9 @@ _MORE = {
     "ramp": ("rate_end_al_per_h",),
     "intermittent": ("every_ms", "count"),
 }
+_PCA = ("mode", "basal_al_per_h", "dose_al", "dose_rate_al_per_h", "lockout_ms", "limit_1h_al",
+        "limit_4h_al", "duration_ms")  # fmt: skip
+_PCA_MS = 24 * 3_600_000  # how long, unless the order says
 
 
 class Order:
@@ -135,11 +138,13 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", rep
     steps = [_step(step, config["limits"]) for step in steps]
     if kvo is not None:
         check_rate(kvo, config["limits"])
+    if [step for step in steps if step.pca] and (len(steps), repeat) != (1, 1):
+        raise Refused("E_ORDER", "a pca is an order of its own", next_step="leave the rest out")
     if repeat * sum(step.size() for step in steps) > _UNROLLED_MAX:
         raise Refused("E_ORDER", "more than %d doses, stairs and steps" % _UNROLLED_MAX)
     al = config["motion"]["al_per_step"]
     order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
-    if len(steps) == 1 and steps[0].way and not order.total_steps():
+    if len(steps) == 1 and steps[0].way and not steps[0].pca and not order.total_steps():
         least = quantity.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
@@ -203,6 +208,8 @@ def _step(step, limits):
     if not isinstance(step, dict):
         raise Refused("E_ORDER", "a step is a table")
     mode = step.get("mode")
+    if mode == "pca":
+        return _pca(step, limits)
     if not isinstance(mode, str) or mode not in _MORE:
         raise Refused("E_MODE", "mode %s" % str(mode)[:16])
     more = _MORE[mode]
@@ -238,6 +245,24 @@ def _step(step, limits):
         text = quantity.format(duration, "duration")
         raise Refused("E_DURATION", "a dose takes %s, longer than `every`" % text, limit=text)
     return Step(mode, rate, volume, duration, every_ms=every, count=count)
+
+
+def _pca(step, limits):
+    for key in step:
+        if key not in _PCA:
+            raise Refused("E_ORDER", "unknown key in a step: " + str(key)[:32])
+    given = [_whole(step, key, 0) for key in _PCA[1:]]
+    basal, dose, dose_rate, lockout, in_1h, in_4h, duration = given
+    if 0 in (dose, dose_rate, lockout) or not (in_1h or in_4h):
+        raise Refused("E_ORDER", "pca needs dose, dose_rate, lockout and a limit")
+    if basal:
+        check_rate(basal, limits)
+    check_rate(basal + dose_rate, limits)
+    duration = duration or _PCA_MS
+    in_hours = ((1, in_1h), (4, in_4h))
+    windows = [(hours * arith.HOUR_MS, volume) for hours, volume in in_hours if volume]
+    rules = (dose, dose_rate, lockout, windows)
+    return Step("pca", basal, arith.volume_of(basal, duration), duration, pca=rules)
 
 
 def _ramp(rate, volume, duration, rate_end, limits):

@@ -84,8 +84,12 @@ class Pca:
         if piece:
             self._last = now_ms
         else:
-            self._denied[REASONS.index(why)] += 1
+            self.deny(why)
         return piece, why
+
+    def deny(self, why):
+        """Count a demand that the caller can't let through."""
+        self._denied[REASONS.index(why)] += 1
 
     def bolus(self, now_ms, volume_al, rate, room_al):
         """Answer a clinician as `demand` does: no lockout, and kept apart from the demands."""

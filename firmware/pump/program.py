@@ -12,7 +12,10 @@ from pump import arith
 _STAIRS = const(30)  # of a ramp; off the straight line by at most 1/3600 of its volume
 _STAIR_MS = const(1000)  # and none shorter than this
 
-WAYS = {"infuse": 1, "bolus": 1, "ramp": 1, "kvo": 1, "withdraw": -1, "pause": 0}
+WAYS = {
+    "infuse": 1, "bolus": 1, "ramp": 1, "kvo": 1, "basal": 1,
+    "withdraw": -1, "pause": 0, "wait": 0,
+}  # fmt: skip
 
 
 class Item:
@@ -59,9 +62,12 @@ class Item:
 
 class Step:
     """One step of an order, checked (order.py). ``every`` and ``count``: of an intermittent dose;
-    ``rate_end``: of a ramp."""
+    ``rate_end``: of a ramp; ``pca``: dose, dose rate, lockout and limits of a pca, whose rate and
+    volume are those of its basal infusion."""
 
-    def __init__(self, mode, rate, volume_al, duration_ms, rate_end=0, every_ms=0, count=1):
+    def __init__(
+        self, mode, rate, volume_al, duration_ms, rate_end=0, every_ms=0, count=1, pca=None
+    ):
         self.mode = mode
         self.rate = rate
         self.volume_al = volume_al
@@ -69,6 +75,7 @@ class Step:
         self.rate_end = rate_end
         self.every_ms = every_ms
         self.count = count
+        self.pca = pca
         self.way = WAYS.get(mode, 1)
 
     def total_al(self):
@@ -92,6 +99,10 @@ class Step:
         if self.mode == "ramp":
             for item in self._ramp(number):
                 yield item
+            return
+        if self.pca is not None:
+            kind = "basal" if self.rate else "wait"
+            yield Item(kind, self.rate, self.volume_al, self.duration_ms, number)
             return
         for nth in range(self.count):
             if nth:

@@ -40,7 +40,9 @@ OF_KIND = {
     "bolus": BOLUS,
     "withdraw": WITHDRAWING,
     "kvo": KVO,
+    "basal": INFUSING,
     "pause": PAUSED,
+    "wait": PAUSED,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from doseloop import quantities
 from doseloop.errors import FileError, Refused
-from doseloop.order import Order, Step
+from doseloop.order import Order, Pca, Step
 
 HOUR_MS = 3_600_000
 
@@ -108,7 +108,9 @@ def check_order(order: Order, config: dict[str, Any]) -> None:
             next="lower the fill or take a larger syringe",
         )
     for nth, step in enumerate(order.steps, 1):
-        if step.mode != "pause":
+        if step.pca is not None:
+            _check_pca(f"step {nth}", step, step.pca, config)
+        elif step.mode != "pause":
             _check_step(f"step {nth}", step, config)
     _check_travel(order, syringe["capacity_al"])
     if order.kvo_al_per_h is not None:
@@ -158,6 +160,14 @@ def _check_step(where: str, step: Step, config: dict[str, Any]) -> None:
             nearest=least,
             next="ask for more volume or take a smaller syringe",
         )
+
+
+def _check_pca(where: str, step: Step, pca: Pca, config: dict[str, Any]) -> None:
+    """Refuse rates that can't be made; what the limits forbid is for the pump's own rules."""
+    basal = step_rate(step)
+    if basal:
+        _check_rate(f"{where}, basal", basal, config["limits"])
+    _check_rate(f"{where}, basal and dose_rate", basal + pca.dose_rate_al_per_h, config["limits"])
 
 
 def _check_rate(where: str, rate: Fraction, limits: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +34,9 @@ MODES: dict[str, tuple[str, ...]] = {
     "intermittent": ("every", "count"),
     "pause": (),
 }
-LATER_MODES = ("pca",)
+# A pca has keys of its own and none of the others but duration.
+PCA = "pca"
+PCA_MS = 24 * 3_600_000  # how long, unless the order says: firmware/pump/order.py
 
 _TOP: Fields = {
     "schema": Field("int", "schema = 1", least=1, most=1),
@@ -60,13 +62,23 @@ _DRUG: Fields = {
     "surface": Field("surface", 'of the body, for doses per m2, e.g. "1.73 m2"', required=False),
 }
 _STEP: Fields = {
-    "mode": Field("word", ", ".join(MODES), words=tuple(MODES)),
+    "mode": Field("word", ", ".join((*MODES, PCA)), words=(*MODES, PCA)),
     "rate": Field("rate", 'e.g. "5 mL/h", or a dose: "2 mcg/kg/min"', required=False),
     "volume": Field("volume", 'e.g. "10 mL", or a dose: "1 mg/kg"', required=False),
     "duration": Field("duration", 'e.g. "30 min"', required=False),
     "rate_end": Field("rate", 'of a ramp: the rate it ends with, e.g. "40 mL/h"', required=False),
     "every": Field("duration", 'of intermittent doses: from start to start, e.g. "8 h"', False),
     "count": Field("int", "of intermittent doses: how many", False, (), 1, MAX_REPEAT),
+}
+_PCA: Fields = {
+    "mode": Field("word", "pca", words=(PCA,)),
+    "basal": Field("rate", 'that flows all the time, e.g. "1 mL/h", or a dose', required=False),
+    "dose": Field("volume", 'on demand, e.g. "1 mL", or a dose: "1 mg"'),
+    "dose_rate": Field("rate", 'of the dose, e.g. "60 mL/h"'),
+    "lockout": Field("duration", 'from the start of a dose to the next, e.g. "6 min"'),
+    "limit_1h": Field("volume", 'in any hour, basal rate included, e.g. "8 mL"', required=False),
+    "limit_4h": Field("volume", 'in any 4 hours, e.g. "20 mL"', required=False),
+    "duration": Field("duration", 'how long, "24 h" by default', required=False),
 }
 _AFTER: Fields = {"kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"')}
 
@@ -85,6 +97,7 @@ class Step:
     rate_end_al_per_h: int | None = None
     every_ms: int | None = None
     count: int | None = None
+    pca: Pca | None = None
 
     def compiled(self) -> dict[str, Any]:
         """Return the step as the pump reads it: absent quantities are left out."""
@@ -97,7 +110,21 @@ class Step:
             "every_ms": self.every_ms,
             "count": self.count,
         }
+        if self.pca is not None:
+            values |= asdict(self.pca)
+            values["basal_al_per_h"] = values.pop("rate_al_per_h")
         return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Pca:
+    """Patient-controlled analgesia: the dose on demand, its rate, its lockout, its limits."""
+
+    dose_al: int
+    dose_rate_al_per_h: int
+    lockout_ms: int
+    limit_1h_al: int | None
+    limit_4h_al: int | None
 
 
 @dataclass(frozen=True)
@@ -229,15 +256,8 @@ def _mode(raw: object) -> object:
 
 
 def _step(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
-    # Before the keys: a mode to come has keys of its own.
-    mode = _mode(raw)
-    if mode in LATER_MODES:
-        file.fail(
-            (*key, "mode"),
-            f"'{mode}' is not in this release",
-            code="E_MODE",
-            next=f"use {', '.join(MODES)}",
-        )
+    if _mode(raw) == PCA:
+        return _pca(file, key, raw, reader)
     step = file.table(key, raw, _STEP, reader.readers)
     own = MODES[step["mode"]]
     for name in ("rate_end", "every", "count"):
@@ -267,15 +287,34 @@ def _step(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
     )
 
 
+def _pca(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
+    step = file.table(key, raw, _PCA, reader.readers)
+    if len(cast("list[Any]", file.data["step"])) > 1 or file.data.get("repeat", 1) != 1:
+        file.fail(key, "a pca is an order of its own", next="leave the other steps out")
+    if step["limit_1h"] is None and step["limit_4h"] is None:
+        file.fail(key, "needs a limit", next="add limit_1h, limit_4h or both")
+    return Step(
+        PCA,
+        step["basal"] or 0,
+        None,
+        step["duration"] or PCA_MS,
+        pca=Pca(
+            step["dose"], step["dose_rate"], step["lockout"], step["limit_1h"], step["limit_4h"]
+        ),
+    )
+
+
 def order_json_schema() -> dict[str, Any]:
     """Return the JSON Schema of order files, made from the tables this module reads by."""
     step = json_schema(_STEP, {}, dose_units.pattern)
+    pca = json_schema(_PCA, {}, dose_units.pattern)
+    step["properties"] = pca["properties"] | step["properties"]
     quantities_of = {
         "rate and volume": ("rate", "volume"),
         "rate and duration": ("rate", "duration"),
         "volume and duration": ("volume", "duration"),
     }
-    keys = {"rate", "volume", "duration", "rate_end", "every", "count"}
+    keys = set(step["properties"]) - {"mode"}
     cases: list[tuple[str, list[str], set[str]]] = [("pause", ["pause"], {"duration"})]
     for own in sorted(set(MODES.values())):
         alike = [mode for mode, more in MODES.items() if more == own and mode != "pause"]
@@ -291,6 +330,16 @@ def order_json_schema() -> dict[str, Any]:
             "not": {"anyOf": [{"required": [name]} for name in sorted(keys - required)]},
         }
         for title, modes, required in cases
+    ] + [
+        {
+            "title": "pca",
+            "properties": {"mode": {"const": PCA}},
+            "required": pca["required"],
+            "anyOf": [{"required": ["limit_1h"]}, {"required": ["limit_4h"]}],
+            "not": {
+                "anyOf": [{"required": [name]} for name in sorted(keys - set(pca["properties"]))]
+            },
+        }
     ]
     nested = {
         "syringe": json_schema(_SYRINGE, {}),

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from doseloop import quantities
-from doseloop.results import Event, Plan, Status, Stretch
+from doseloop.results import Event, PcaState, Plan, Status, Stretch
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,6 +108,26 @@ def plan_text(
     if plan.syringe_changes:
         lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
     return "\n".join(lines)
+
+
+def pca_text(pca: PcaState, now_ms: int, *, asked: bool) -> str:
+    """Return what a demand came to, and the counts."""
+    denied = ", ".join(f"{count} {why}" for why, count in pca.denied.items() if count)
+    lines: list[str] = []
+    if asked:
+        lines.append("given" if pca.given_now else "denied")
+    rows = [
+        (
+            "demands",
+            f"{pca.demands}: {pca.given} given ({ml(pca.given_nl)}), denied {denied or 0}",
+        ),
+        ("clinician", f"{pca.boluses} ({ml(pca.bolus_nl)})"),
+        ("in the windows", ", ".join(ml(used) for used in pca.used_nl)),
+    ]
+    if pca.allowed_from_ms is not None:
+        rows.append(("next", "now" if pca.allowed_from_ms <= now_ms
+                     else f"in {clock(pca.allowed_from_ms - now_ms)}"))  # fmt: skip
+    return "\n".join([*lines, table(rows)])
 
 
 def _rates(part: Stretch) -> str:

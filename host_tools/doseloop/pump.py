@@ -21,7 +21,7 @@ import msgspec
 
 from doseloop import errors, ports, results, wire
 from doseloop.errors import LinkError
-from doseloop.results import Delivered, Event, Identity, Plan, Status, Telemetry
+from doseloop.results import Delivered, Event, Identity, PcaState, Plan, Status, Telemetry
 from doseloop.session import DEADLINE_S, Session
 from doseloop.transport import SerialTransport, Transport
 
@@ -202,6 +202,14 @@ class Pump:
     def bolus_now(self, volume_al: int, rate_al_per_h: int) -> None:
         """Give a dose on top of the run in progress, now; the order's rate and volume stay."""
         self._move("bolus_now", {"volume_al": volume_al, "rate_al_per_h": rate_al_per_h})
+
+    def demand(self) -> PcaState:
+        """Ask for a dose as the patient's button does; `given_now` says whether it came."""
+        return results.convert(self._move("demand"), PcaState, "pca")
+
+    def pca(self) -> PcaState:
+        """Get what the patient asked for and got, and what the limits leave."""
+        return results.convert(self._call("pca"), PcaState, "pca")
 
     def start(self, order_crc: str | None = None) -> str:
         """Start the loaded order and return the run's id. `order_crc` must match, if given."""

@@ -129,6 +129,26 @@ class Plan(msgspec.Struct, frozen=True):
     order_crc: str | None = None
 
 
+class PcaState(msgspec.Struct, frozen=True):
+    """A patient-controlled run: what was asked for and given, and what the limits leave.
+
+    `used_nl`: in each of the order's windows, ending now. `allowed_from_ms`: on the pump's clock,
+    when a demand would next be given; None while one is given or nothing runs.
+    """
+
+    demands: int
+    given: int
+    given_nl: int
+    denied: dict[str, int]
+    boluses: int
+    bolus_nl: int
+    boluses_count: bool
+    lockout_ms: int
+    used_nl: list[int]
+    allowed_from_ms: int | None
+    given_now: bool = False
+
+
 class Delivered(msgspec.Struct, frozen=True):
     """What the pump had delivered when it stopped or paused."""
 

@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "infuse": ("doseloop.cli.motion:infuse", "Infuse: two of volume, rate, duration."),
     "withdraw": ("doseloop.cli.motion:withdraw", "Withdraw: two of volume, rate, duration."),
     "bolus": ("doseloop.cli.motion:bolus", "Give a bolus: two of volume, rate, duration."),
+    "demand": ("doseloop.cli.motion:demand", "Ask for a dose in a patient-controlled run."),
     "bolus-now": ("doseloop.cli.motion:bolus_now", "Give a dose on top of the run in progress."),
     "pause": ("doseloop.cli.motion:pause", "Pause the run in progress."),
     "resume": ("doseloop.cli.motion:resume", "Go on with a paused run."),

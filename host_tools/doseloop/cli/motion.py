@@ -90,6 +90,24 @@ def bolus_now(quantity: tuple[str, ...], yes: bool, port: str | None, as_json: b
 
 
 @click.command()
+@click.option("--look", is_flag=True, help="ask for nothing, only show")
+@port_option
+@json_option
+def demand(look: bool, port: str | None, as_json: bool) -> int:
+    """Ask for a dose in a patient-controlled run, as the patient's button does."""
+    from doseloop import output, results
+
+    with open_pump(port) as pump:
+        found = pump.pca() if look else pump.demand()
+        now_ms = pump.status().device_ms
+    if as_json:
+        print_json({"schema": 1, **results.plain(found)})
+    else:
+        click.echo(output.pca_text(found, now_ms, asked=not look))
+    return errors.OK if look or found.given_now else errors.REFUSED
+
+
+@click.command()
 @port_option
 @json_option
 def pause(port: str | None, as_json: bool) -> None:

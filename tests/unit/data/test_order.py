@@ -107,6 +107,20 @@ def test_everything_optional_may_be_absent(order_file):
     assert compiled["on_link_loss"] == "continue"
 
 
+def test_a_pca_by_hand(order_file):
+    text = f'schema = 1\nname = "x"\n[[step]]\n{PCA}\nbasal = "1 mL/h"\n'
+    (step,) = load_order(order_file(text)).compiled()["steps"]
+    assert step == {
+        "mode": "pca",
+        "basal_al_per_h": ML,
+        "dose_al": ML,
+        "dose_rate_al_per_h": 60 * ML,
+        "lockout_ms": 360_000,
+        "limit_1h_al": 8 * ML,
+        "duration_ms": 86_400_000,
+    }
+
+
 def test_link_loss_and_drug(order_file):
     head = 'on_link_loss = "stop:60 s"\n[drug]\nname = "saline"\nweight = "10 kg"\n'
     order = load_order(order_file(ORDER.replace("[syringe]", head + "[syringe]")))
@@ -116,6 +130,8 @@ def test_link_loss_and_drug(order_file):
     assert order.drug.weight is not None
     assert order.drug.weight.value == 10
 
+
+PCA = 'mode = "pca"\ndose = "1 mL"\ndose_rate = "60 mL/h"\nlockout = "6 min"\nlimit_1h = "8 mL"'
 
 # (what is replaced, by what, code, what the message must hold)
 WRONG = [
@@ -145,7 +161,8 @@ WRONG = [
         "E_ORDER",
         "repeat: must be a whole number, 1 … 1000",
     ),
-    ('mode = "pause"', 'mode = "pca"\nbasal = "1 mL/h"', "E_MODE", "'pca' is not in this release"),
+    ('mode = "pause"', 'mode = "pca"\nbasal = "1 mL/h"', "E_ORDER", "step 2, dose: missing"),
+    ('mode = "pause"', PCA, "E_ORDER", "a pca is an order of its own"),
     ('mode = "pause"', 'mode = "wait"', "E_ORDER", "'wait' is not one of infuse, withdraw, bolus"),
     ('mode = "pause"\n', "", "E_ORDER", "step 2, mode: missing"),
     ("schema = 1", "schema = 2", "E_ORDER", "must be a whole number, 1 … 1"),
@@ -242,9 +259,10 @@ def _schema_allows(schema, step):
         mode = case["properties"]["mode"]
         if step["mode"] not in mode.get("enum", [mode.get("const")]):
             return False
-        barred = case["not"].get("anyOf", [case["not"]])
+        if not any(set(one["required"]) <= set(step) for one in case.get("anyOf", [case])):
+            return False
         return set(case["required"]) <= set(step) and not any(
-            set(one["required"]) <= set(step) for one in barred
+            set(one["required"]) <= set(step) for one in case["not"]["anyOf"]
         )
 
     return sum(holds(case) for case in schema["oneOf"]) == 1
@@ -264,6 +282,11 @@ def _schema_allows(schema, step):
             "rate_end": st.sampled_from(["9 mL/h", "9"]),
             "every": st.sampled_from(["8 h", "8"]),
             "count": st.sampled_from([1, 21, 0, 1001, "3"]),
+            "dose": st.sampled_from(["1 mL", "1"]),
+            "dose_rate": st.just("60 mL/h"),
+            "lockout": st.just("6 min"),
+            "limit_1h": st.just("8 mL"),
+            "limit_4h": st.just("20 mL"),
         },
     )
 )

@@ -176,6 +176,22 @@ class Watchdog:
         pass
 
 
+class Storage:
+    """hal.storage: whole files that are there or not. ``failing``: the flash takes nothing."""
+
+    def __init__(self):
+        self.files = {}
+        self.failing = False
+
+    def read(self, name):
+        return self.files.get(name)
+
+    def write(self, name, text):
+        if self.failing:
+            raise OSError(28)
+        self.files[name] = text
+
+
 class Serial:
     """A port: bytes that a test sends and receives. ``room`` bounds what a write takes."""
 
@@ -203,8 +219,9 @@ class Bench:
         self.clock = Clock()
         self.events = events.Events(self.clock, 1)
         self.alarms = alarms.Alarms(self.clock)
+        self.storage = Storage()
         self.controller = controller_module.Controller(
-            self.clock, self.events, self.alarms, Watchdog()
+            self.clock, self.events, self.alarms, Watchdog(), self.storage
         )
         self.serial = Serial()
         self.table = commands.Commands(self)

@@ -1,0 +1,120 @@
+"""The patient's side of a run: the rules of pca.py bound to pump time, storage and events.
+
+Imported when an order is patient-controlled. What was given outlives a reset and the order: it is
+stored before the motor follows, and every minute. Pump time is the clock of this boot; restoring
+makes the stored instant the present one, so time without power counts for nothing.
+"""
+
+import json
+
+from micropython import const
+
+from pump import sealed
+from pump.pca import Pca
+
+_FILE = "/pca.sealed"
+_KIND = "pca"
+_STORE_MS = const(60_000)
+_GRACE_MS = const(70_000)  # what may have flowed since it was stored: main looks every second
+
+
+class Patient:
+    """Rules and history. ``storage`` is hal.storage, or a stand-in; ``alarms`` tells a failure."""
+
+    def __init__(self, clock, events, alarms, storage):
+        self._clock = clock
+        self._events = events
+        self._alarms = alarms
+        self._storage = storage
+        self._rules = None
+        self._stored_ms = 0
+        self.flowing = False  # as the rules have been told
+
+    def prescribe(self, step, rate_max):
+        """Put an order's rules in force, with the history so far; or raise Refused."""
+        dose, dose_rate, lockout, limits = step.pca
+        rules = Pca(step.rate, dose, dose_rate, lockout, limits, rate_max)
+        now = self._clock.ms()
+        if self._rules is not None:
+            history, grace = self._rules.dump(now), 0
+        else:
+            history, grace = self._load(), _GRACE_MS
+        if history is not None:
+            history[2], history[3] = [0, 0], [0, 0]  # counts are this order's own
+            history[4] = [0] * len(history[4])
+            rules.restore(history, now, grace)
+        self._rules = rules
+
+    def begin(self):
+        """The basal rate begins or goes on. Raise Refused when a limit leaves no room for it."""
+        self._rules.begin(self._clock.ms())
+        self.flowing = True
+        self._store()
+
+    def halt(self, rate=0):
+        """It ends, for a pause, a stop or an alarm; ``rate``: what flows instead."""
+        self._rules.halt(self._clock.ms(), rate)
+        self.flowing = rate > 0
+        self._store()
+
+    def demand(self, room_al, ready):
+        """The patient asks. Return (volume, rate) of the dose to give, or None; both recorded.
+
+        ready: whether the motor could begin now.
+        """
+        piece, why = None, "state"
+        if ready:
+            piece, why = self._rules.demand(self._clock.ms(), room_al)
+        else:
+            self._rules.deny(why)
+        if piece is None:
+            self._events.add("denied", why=why, from_ms=self._rules.allowed_from(self._clock.ms()))
+            return None
+        self._store()
+        return self._rules.dose_al, self._rules.dose_rate
+
+    def bolus(self, volume_al, rate_al_per_h, room_al):
+        """A clinician asks. Return why not, None when it is to be given."""
+        piece, why = self._rules.bolus(self._clock.ms(), volume_al, rate_al_per_h, room_al)
+        if piece is not None:
+            self._store()
+        return why
+
+    def change_basal(self, rate_al_per_h):
+        """Change the basal rate, or raise Refused and change nothing."""
+        self._rules.change_basal(self._clock.ms(), rate_al_per_h)
+        self._store()
+
+    def service(self):
+        """Store the history when it is time. Call it every second while something flows."""
+        if self.flowing and self._clock.ms() - self._stored_ms >= _STORE_MS:
+            self._store()
+
+    def view(self):
+        """Return counts, lockout and use of the limits."""
+        view = self._rules.as_dict(self._clock.ms())
+        view["allowed_from_ms"] = self._rules.allowed_from(self._clock.ms())
+        return view
+
+    def _load(self):
+        text = self._storage.read(_FILE)
+        if text is None:
+            return None
+        try:
+            return json.loads(sealed.unseal(_KIND, 1, text))
+        except (sealed.SealError, ValueError):
+            # Written beside and renamed, so a power cut does not do this. Nothing is known of
+            # what was given: that is for a person to judge.
+            self._alarms.raise_("A_STORE")
+            self._events.add("fault", code="A_STORE", text="the history of doses is damaged")
+            return None
+
+    def _store(self):
+        # The queue holds half a second at any rate a syringe pump makes: flash may be written.
+        self._stored_ms = now = self._clock.ms()
+        text = json.dumps(self._rules.dump(now))
+        try:
+            self._storage.write(_FILE, sealed.seal(_KIND, 1, text))
+        except OSError:
+            if self._alarms.raise_("A_STORE"):
+                self._events.add("alarm", code="A_STORE", priority="low", text="flash failed")

@@ -1,0 +1,232 @@
+"""A patient-controlled run: the rules of pca.py with motor, storage and resets around them."""
+
+import json
+
+import pytest
+from unit.firmware.bench import Bench, errors
+from unit.firmware.test_therapy import AL, ML, SLOW
+
+from doseloop import resources
+
+order = resources.firmware_module("order")
+sealed = resources.firmware_module("sealed")
+
+MIN = 60_000
+HOUR = 3_600_000
+# 1 mg/mL: basal 1 mL/h, 1 mL a minute, one every 6 min, at most 10 mL in any 4 h
+STEP = {
+    "mode": "pca",
+    "basal_al_per_h": ML,
+    "dose_al": ML,
+    "dose_rate_al_per_h": 60 * ML,
+    "lockout_ms": 6 * MIN,
+    "limit_4h_al": 10 * ML,
+}
+
+
+def begun(step=STEP, bench=None):
+    bench = bench or Bench(SLOW)
+    bench.table.run("load", {"volume_al": 50 * ML})
+    bench.controller.plan(order.make("pca", [step], SLOW), False)
+    bench.controller.start()
+    return bench
+
+
+def to(bench, minutes):
+    bench.run_to(round(minutes * MIN * 1000))
+
+
+def ask(bench):
+    return bench.table.run("demand", {})
+
+
+def test_a_day_by_hand():
+    bench = begun()
+    to(bench, 10)
+    assert bench.controller.state == "infusing" and bench.controller.rate() == ML
+    assert ask(bench)["given_now"]
+    assert (bench.controller.state, bench.controller.rate()) == ("bolus", 61 * ML)
+    to(bench, 12)
+    assert bench.controller.state == "infusing" and bench.controller.rate() == ML
+    view = ask(bench)  # 2 min after the last: the lockout is 6
+    assert not view["given_now"] and view["denied"]["lockout"] == 1
+    assert view["allowed_from_ms"] == 16 * MIN
+    to(bench, 16.001)
+    assert ask(bench)["given_now"]
+    to(bench, 24 * 60 + 1)
+    event = bench.events.since(0, 10**6)[-1]
+    # 24 h at 1 mL/h and two doses
+    assert event["e"] == "end"
+    assert event["witnessed_steps"] == event["ordered_steps"] == 26 * ML // AL
+    assert len(bench.dose.edges) == 26 * ML // AL
+
+
+def test_the_worked_example_on_the_pump():
+    # requirements.md: a request every minute for 20 h; the fullest 4 h hold 10.0 mL, to the step.
+    bench = begun()
+    for minute in range(20 * 60):
+        bench.run_to(max(bench.clock.now, minute * MIN * 1000))
+        ask(bench)
+    bench.controller.stop()
+    edges = [at for at, _ in bench.dose.edges]
+    window, worst, first = 4 * HOUR * 1000, 0, 0
+    for last, at in enumerate(edges):
+        while edges[first] <= at - window:
+            first += 1
+        worst = max(worst, last - first + 1)
+    assert worst in (10 * ML // AL, 10 * ML // AL + 1)  # 57626.6 steps: never a whole one more
+    view = bench.table.run("pca", {})
+    assert view["demands"] == 1200 == view["given"] + sum(view["denied"].values())
+
+
+def test_a_reset_empties_no_window_and_ends_no_lockout():
+    # C10: five doses, then the power goes; the new boot's clock begins at 0. A sixth would make
+    # 10 mL with 4 h of basal rate, and what may have flowed since the last record comes on top.
+    bench = begun()
+    for nth in range(5):
+        to(bench, 6 * nth + 0.001)
+        assert ask(bench)["given_now"]
+    to(bench, 26)
+    again = Bench(SLOW)
+    again.storage.files = dict(bench.storage.files)
+    begun(bench=again)
+    view = ask(again)
+    assert not view["given_now"] and view["denied"]["lockout"] == 1
+    to(again, 10)
+    view = ask(again)
+    assert not view["given_now"] and view["denied"]["limit"] == 1
+    assert view["given"] == 0, "counts are the run's own"
+
+
+def test_a_start_that_the_limit_leaves_no_room_for_names_the_wait():
+    bench = begun()
+    for nth in range(6):
+        to(bench, 6 * nth + 0.001)
+        assert ask(bench)["given_now"]
+    again = Bench(SLOW)
+    again.storage.files = dict(bench.storage.files)
+    with pytest.raises(errors.Refused) as caught:
+        begun(bench=again)
+    assert caught.value.code == "E_LIMIT" and caught.value.next.startswith("wait ")
+    assert again.controller.state == "ready" and not again.dose.active
+
+
+def test_a_damaged_history_is_told():
+    bench = Bench(SLOW)
+    bench.storage.files["/pca.sealed"] = "doseloop pca 1 00000000\n[]\n"
+    begun(bench=bench)
+    assert "A_STORE" in bench.alarms.standing()
+
+
+def test_a_failing_flash_warns_and_does_not_disturb():
+    # H11
+    bench = begun()
+    bench.storage.failing = True
+    to(bench, 5)
+    assert ask(bench)["given_now"]
+    assert bench.alarms.standing() == ["A_STORE"]
+    to(bench, 24 * 60 + 1)
+    assert bench.events.since(0, 10**6)[-1]["witnessed_steps"] == 25 * ML // AL
+
+
+def test_what_is_stored_is_sealed_and_comes_before_the_motor():
+    bench = begun()
+    before = bench.storage.files["/pca.sealed"]
+    ask(bench)
+    text = bench.storage.files["/pca.sealed"]
+    assert text != before
+    assert json.loads(sealed.unseal("pca", 1, text))[2] == [0, 1]
+    to(bench, 3)
+    assert bench.storage.files["/pca.sealed"] != text, "and every minute"
+
+
+def test_a_pause_ends_a_dose_and_the_lockout_goes_on():
+    bench = begun()
+    to(bench, 10)
+    ask(bench)
+    bench.run_to(bench.clock.now + 30_000_000)
+    bench.controller.pause()
+    assert bench.table.run("pca", {})["given_nl"] == pytest.approx(ML / 2 / 10**9, rel=0.01)
+    assert ask(bench)["denied"]["state"] == 1
+    to(bench, 15)
+    bench.controller.resume()
+    assert ask(bench)["denied"]["lockout"] == 1
+    to(bench, 16.01)
+    assert ask(bench)["given_now"]
+
+
+def test_without_a_basal_rate_it_waits_for_demands():
+    bench = begun({**STEP, "basal_al_per_h": 0, "duration_ms": HOUR})
+    assert bench.controller.state == "paused" and bench.controller.rate() == 0
+    to(bench, 20)
+    assert ask(bench)["given_now"]
+    assert (bench.controller.state, bench.controller.rate()) == ("bolus", 60 * ML)
+    bench.run_out()
+    bench.run_to(2 * HOUR * 1000)
+    event = bench.events.since(0, 10**6)[-1]
+    assert event["e"] == "end" and event["witnessed_steps"] == ML // AL
+
+
+def test_a_clinician_bolus_counts_and_is_kept_apart():
+    # C21
+    bench = begun()
+    to(bench, 5)
+    bench.controller.bolus_now(6 * ML, 60 * ML)
+    to(bench, 20)
+    view = ask(bench)
+    assert not view["given_now"] and view["denied"]["limit"] == 1
+    assert (view["boluses"], view["bolus_nl"], view["given"]) == (1, 6 * 10**6, 0)
+    with pytest.raises(errors.Refused) as caught:
+        bench.controller.bolus_now(6 * ML, 60 * ML)
+    assert caught.value.code == "E_LIMIT"
+
+
+def test_the_basal_rate_is_changed_within_the_limits():
+    bench = begun()
+    to(bench, 5)
+    with pytest.raises(errors.Refused) as caught:
+        bench.controller.change_rate(3 * ML)  # 12 mL in 4 h
+    assert caught.value.code == "E_LIMIT"
+    assert bench.controller.rate() == ML
+    bench.controller.change_rate(2 * ML)
+    assert bench.controller.rate() == 2 * ML
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"dose_al": 0}, "E_ORDER"),
+        ({"limit_4h_al": 0}, "E_ORDER"),
+        ({"volume_al": ML}, "E_ORDER"),
+        ({"dose_rate_al_per_h": 10**22}, "E_RATE_HIGH"),
+        ({"basal_al_per_h": 1}, "E_RATE_LOW"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(change, code):
+    with pytest.raises(errors.Refused) as caught:
+        order.make("pca", [{**STEP, **change}], SLOW)
+    assert caught.value.code == code
+
+
+def test_it_is_an_order_of_its_own():
+    with pytest.raises(errors.Refused):
+        order.make("pca", [STEP, STEP], SLOW)
+    with pytest.raises(errors.Refused):
+        order.make("pca", [STEP], SLOW, repeat=2)
+
+
+def test_a_prescription_that_can_never_work_does_not_start():
+    bench = Bench(SLOW)
+    bench.table.run("load", {"volume_al": 50 * ML})
+    bench.controller.plan(order.make("pca", [{**STEP, "basal_al_per_h": 3 * ML}], SLOW), False)
+    with pytest.raises(errors.Refused) as caught:
+        bench.controller.start()
+    assert caught.value.code == "E_LIMIT"
+    assert bench.controller.state == "ready" and not bench.dose.active
+
+
+def test_only_a_controlled_run_takes_demands():
+    with pytest.raises(errors.Refused):
+        ask(Bench(SLOW))
+    with pytest.raises(errors.Refused):
+        Bench(SLOW).table.run("pca", {})
