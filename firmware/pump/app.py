@@ -200,6 +200,7 @@ class App:
 
     def _pass(self):
         controller, link = self.controller, self.link
+        self.clock.us()  # in every pass: else it would miss a wrap of its counter in a silence
         if link.poll():
             return True
         if self._wake is not None:

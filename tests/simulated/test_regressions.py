@@ -147,3 +147,11 @@ def test_a_stop_after_a_fault_before_any_run_is_answered(bench: Bench) -> None:
         pump.start()
     pump.stop()
     assert pump.status().state == "idle"
+
+
+def test_the_clock_outlives_a_long_silence(bench: Bench) -> None:
+    """An idle pump that nobody talks to still counts the wraps of its microsecond counter."""
+    before = bench.pump.status().device_ms
+    for _ in range(4):
+        bench.advance(700_000_000)
+    assert abs(bench.pump.status().device_ms - before - 2_800_000) < 100
