@@ -192,6 +192,9 @@ def test_c20_a_dose_needs_its_volume_and_its_basal_rate_in_the_syringe():
     pca = begun()
     assert pca.demand(0, need - 1)[1] == "volume"
     assert pca.demand(0, need)[1] is None
+    # without a basal rate exactly the dose
+    assert begun(basal=0).demand(0, ML - 1)[1] == "volume"
+    assert begun(basal=0).demand(0, ML)[1] is None
 
 
 def test_c15_c16_every_demand_is_counted_with_its_answer():
