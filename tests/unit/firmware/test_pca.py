@@ -128,6 +128,7 @@ def test_what_is_accepted_gives_its_first_dose_and_what_is_not_would_break_a_rul
 def test_c9_lockout_counts_from_the_start_of_the_last_accepted_dose():
     pca = begun()
     assert pca.demand(0, ROOM)[1] is None
+    assert pca.allowed_from(2 * MIN) == 6 * MIN
     assert pca.demand(6 * MIN - 1, ROOM)[1] == "lockout"
     assert pca.as_dict(6 * MIN - 1)["lockout_ms"] == 1  # a demand in vain doesn't prolong it
     assert pca.demand(6 * MIN, ROOM)[1] is None
@@ -192,6 +193,15 @@ def test_c20_a_dose_needs_its_volume_and_its_basal_rate_in_the_syringe():
     pca = begun()
     assert pca.demand(0, need - 1)[1] == "volume"
     assert pca.demand(0, need)[1] is None
+    # without a basal rate exactly the dose
+    assert begun(basal=0).demand(0, ML - 1)[1] == "volume"
+    assert begun(basal=0).demand(0, ML)[1] is None
+
+
+def test_the_smallest_dose_is_one():
+    # 1 aL at 1 aL/h lasts an hour
+    pca = begun(dose_al=1, dose_rate=1, lockout_ms=HOUR)
+    assert pca.demand(0, ROOM) == ((HOUR, ML + 1), None)
 
 
 def test_c15_c16_every_demand_is_counted_with_its_answer():
