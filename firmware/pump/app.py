@@ -14,7 +14,7 @@ from pump.commands import Commands
 from pump.controller import Controller
 from pump.errors import Refused
 from pump.events import Events
-from pump.hal import chip, registers, storage
+from pump.hal import chip, storage
 from pump.hal.clock import Clock
 from pump.hal.serial import Serial
 from pump.link import Link
@@ -63,6 +63,7 @@ class App:
     def _build(self, config):
         """Make the motion parts for a configuration; its pins are fixed until the next reset."""
         from pump.dose_loop import DoseLoop, TickWake
+        from pump.hal import registers
         from pump.hal.pins import Pins
         from pump.hal.step_generator import StepGenerator
         from pump.hal.tick_timer import TickTimer

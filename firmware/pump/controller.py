@@ -165,13 +165,13 @@ class Controller(Course):
         dose = self._patient.demand(self.motor.room(1) * self.motor.al, ready)
         if dose is not None:
             self._give(*dose)
-        return dict(self._patient.view(), given_now=dose is not None)
+        return dict(self._patient.view(False), given_now=dose is not None)
 
     def pca(self):
         """Return what the patient asked for and got, and what the limits leave."""
         if self._patient is None:
             raise Refused("E_STATE", "no order was patient-controlled", next_step="see `status`")
-        return self._patient.view()
+        return self._patient.view(True)
 
     def _give(self, volume_al, rate_al_per_h):
         self._bolus.want(volume_al, rate_al_per_h)

@@ -68,7 +68,7 @@ class Patient:
         else:
             self._rules.deny(why)
         if piece is None:
-            self._events.add("denied", why=why, from_ms=self._rules.allowed_from(self._clock.ms()))
+            self._events.add("denied", why=why)
             return None
         self._store()
         return self._rules.dose_al, self._rules.dose_rate
@@ -90,10 +90,14 @@ class Patient:
         if self.flowing and self._clock.ms() - self._stored_ms >= _STORE_MS:
             self._store()
 
-    def view(self):
-        """Return counts, lockout and use of the limits."""
+    def view(self, ahead):
+        """Return counts, lockout and use of the limits; ``ahead``: also when the next may come.
+
+        Looking ahead takes a third of a second on the chip: not for who presses a button.
+        """
         view = self._rules.as_dict(self._clock.ms())
-        view["allowed_from_ms"] = self._rules.allowed_from(self._clock.ms())
+        if ahead:
+            view["allowed_from_ms"] = self._rules.allowed_from(self._clock.ms())
         return view
 
     def _load(self):

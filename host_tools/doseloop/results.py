@@ -133,7 +133,8 @@ class PcaState(msgspec.Struct, frozen=True):
     """A patient-controlled run: what was asked for and given, and what the limits leave.
 
     `used_nl`: in each of the order's windows, ending now. `allowed_from_ms`: on the pump's clock,
-    when a demand would next be given; None while one is given or nothing runs.
+    when a demand would next be given; None while one is given, when nothing runs, and in the
+    answer to a demand: looking ahead takes the pump too long for that.
     """
 
     demands: int
@@ -145,7 +146,7 @@ class PcaState(msgspec.Struct, frozen=True):
     boluses_count: bool
     lockout_ms: int
     used_nl: list[int]
-    allowed_from_ms: int | None
+    allowed_from_ms: int | None = None
     given_now: bool = False
 
 
