@@ -15,6 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
+
 from emulated.board import powered
 from emulated.firmware import varied
 

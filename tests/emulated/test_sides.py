@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
+
 from emulated.perf import measure
 from emulated.rig import Rig, flash, in_fork, pairs
 

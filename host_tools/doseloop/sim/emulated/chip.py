@@ -16,6 +16,8 @@ from rp2040py.execute_batch import execute_batch
 from rp2040py.gpio_pin import GPIOPin
 from rp2040py.memory_map import FLASH_START_ADDRESS
 
+from doseloop.sim.emulated import device_time
+
 # The stock RPI_PICO image keeps the last 1408 KiB of its 2 MiB for the file system.
 FS_START = 0xA0000
 FS_SIZE = 1408 * 1024
@@ -74,11 +76,13 @@ class Chip:
     def run(self, duration_ns: int) -> None:
         """Let at most `duration_ns` pass; returns earlier after some ms of real time."""
         self._feed()
+        begun_ns = self.ns
         # Whole cycles: else the emulator's loop loses the rest of one at each jump.
         self._limit.schedule(float(-(-duration_ns // _CYCLE_NS) * _CYCLE_NS))
         self._device.simulator.stopped = False
         execute_batch(self._device.simulator, 1)
         self._limit.cancel()
+        device_time.count(self.ns - begun_ns)
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the firmware; see `room`."""
