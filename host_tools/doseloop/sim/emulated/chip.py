@@ -59,6 +59,9 @@ class Chip:
         self._device.cdc.on_device_connected = self._enumerated
         self._clear_line = self._mcu.usb_ctrl.on_reset
         self._mcu.usb_ctrl.on_reset = self._reset
+        self._take_out = self._mcu.usb_ctrl.on_endpoint_read
+        self._mcu.usb_ctrl.on_endpoint_read = self._out_armed
+        self._armed: tuple[int, int] | None = None  # endpoint that waits for bytes, how many
         self._to_chip = bytearray()
         self._limit = self._clock.create_alarm(self._end_batch)
         self._pace = self._clock.create_alarm(self._run_pio)
@@ -159,6 +162,7 @@ class Chip:
         self.connected = False
         self.resets += 1
         self._to_chip.clear()
+        self._armed = None
         self._unfetched.clear()
         self._skipped.clear()
 
@@ -171,6 +175,17 @@ class Chip:
         for byte in self._to_chip[:room]:
             self._device.cdc.send_serial_byte(byte)
         del self._to_chip[:room]
+        if self._armed is not None and not fifo.empty:
+            armed, self._armed = self._armed, None
+            self._take_out(*armed)
+
+    def _out_armed(self, endpoint: int, size: int) -> None:
+        # The emulator's computer has an empty packet for whoever waits and nothing to send, at
+        # once and again: an interrupt every 0.1 ms, and a CPU that never sleeps. A real one waits.
+        if endpoint != 0 and self._device.cdc.tx_fifo.empty:
+            self._armed = endpoint, size
+        else:
+            self._take_out(endpoint, size)
 
     # -- programmable I/O -----------------------------------------------------------------------
     # The emulator itself gives a state machine at most one instruction for each instruction of
