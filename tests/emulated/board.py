@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from doseloop.transport import SerialTransport
 
@@ -29,6 +32,28 @@ class Emulated:
     trace: Path
     state: Path
     home: Path  # its registry; who does not share it takes the port for a real board's
+
+    def control(self, *commands: str) -> dict[str, Any]:
+        """Say commands to the control socket, one after the other; return the last answer."""
+        answer: dict[str, Any] = {}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(PATIENCE_S)
+            sock.connect(str(self.state.with_name("control")))
+            with sock.makefile("r") as answers:
+                for command in commands:
+                    sock.sendall(command.encode() + b"\n")
+                    answer = json.loads(answers.readline())
+                    assert answer["ok"], (command, answer)
+        return answer
+
+    def settled(self, ms: float) -> dict[str, Any]:
+        """Return the bench's status when `ms` more of the board's own time have passed.
+
+        The trace is then on disk as far as the bench has counted its edges.
+        """
+        status = self.control(f"advance {ms / 1000}", "status")
+        self.control("go")  # an advance leaves the clock held
+        return status
 
     def cut(self) -> None:
         """Cut the power: nothing is said, nothing written out."""
@@ -63,7 +88,8 @@ def powered(image: Path, folder: Path, *flags: str) -> Iterator[Emulated]:
     link = folder / "port"
     process = subprocess.Popen(
         [sys.executable, "-m", "doseloop", "sim", "--emulated",
-         "--state", str(state), "--trace", str(trace), "--link", str(link), *flags],
+         "--state", str(state), "--trace", str(trace), "--link", str(link),
+         "--control", str(folder / "control"), *flags],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "DOSELOOP_UF2": str(image), "DOSELOOP_HOME": str(home)},
     )  # fmt: skip

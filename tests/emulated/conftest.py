@@ -53,7 +53,7 @@ def placed_state(image: Path) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it runs on while nobody looks, and that counts (ration.py)
 def emulated(
     image: Path, placed_state: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Emulated]:

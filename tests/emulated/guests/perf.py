@@ -13,7 +13,7 @@ gc.collect()
 print("heap_app", gc.mem_free())
 al = c.config["motion"]["al_per_step"]
 dose = c.motor._dose
-low = [10**9]
+low = [10**9, 10**9]  # free heap right after a collection, right before one
 wait = app.serial.wait
 app.serial.wait = lambda ms: wait(min(ms, 200))  # the end of a run is what is waited for here
 records = [0, 0]
@@ -29,9 +29,12 @@ def prepare(hz, steps):
 
 
 def collect():
-    gc.collect()
     records[1] += 1
-    if records[1] % 8 == 1:  # asking takes as long as collecting
+    turn = records[1] % 8  # asking takes as long as collecting: never twice in a pass
+    if turn == 5:
+        low[1] = min(low[1], gc.mem_free())
+    gc.collect()
+    if turn == 1:
         low[0] = min(low[0], gc.mem_free())
 
 
@@ -62,7 +65,7 @@ def go(load=None, mask_at_us=None):
     r = c.run
     print()
     print(
-        "result ordered=%d commanded=%d witnessed=%d flags=%d passes=%d longest_us=%d sent=%d dropped=%d heap_low=%d records=%d masked=%d"
+        "result ordered=%d commanded=%d witnessed=%d flags=%d passes=%d longest_us=%d sent=%d dropped=%d heap_low=%d heap_low_before=%d records=%d masked=%d"
         % (
             r.ordered,
             r.commanded,
@@ -73,6 +76,7 @@ def go(load=None, mask_at_us=None):
             app.link._sent,
             app.link.dropped,
             low[0],
+            low[1],
             records[0],
             lasted[0],
         )

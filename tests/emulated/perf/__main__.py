@@ -85,7 +85,8 @@ def run(image: Path, jobs: int) -> table.Figures:
             progress.advance(task)
     loaded = [one for one in figures["steps"] if one["loaded"]]
     figures["board"]["heap_prompt"] = boards.heap_prompt
-    figures["board"]["heap_low"] = min(one["heap_low"] for one in loaded)
+    figures["board"]["heap_low_after"] = min(one["heap_low"] for one in loaded)
+    figures["board"]["heap_low_before"] = min(one["heap_low_before"] for one in loaded)
     figures["board"]["longest_pass_ms"] = round(
         max(one["longest_pass_us"] for one in loaded) / 1000
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +25,56 @@ class Talk:
         self._session: int | None = None
         self.round_trip_ms = 0.0
 
+    def frame(self, command: str, **arguments: Any) -> bytes:
+        """Return the next request, to be sent by hand."""
+        self._seq += 1
+        request = {"s": self._session, "id": self._name(), "c": command, "a": arguments}
+        return self._wire.encode("q", self._seq, request)
+
     def ask(self, command: str, **arguments: Any) -> Reply:
         """Send a request; return what the reply says is ok. Fail for a refusal."""
         rig = self._rig
-        self._seq += 1
-        name = f"talk-{self._seq}"
-        request = {"s": self._session, "id": name, "c": command, "a": arguments}
-        rig.say(self._wire.encode("q", self._seq, request))
+        rig.say(self.frame(command, **arguments))
         assert rig.advance(1000, lambda: rig.chip.delivered)
         begun = rig.ms
         while True:
             rig.until(b"!r ", 2000)
             line = "!r " + rig.until(b"\n", 500).strip()
             _, _, reply = self._wire.decode(line.encode())
-            if reply["id"] == name:
+            if reply["id"] == self._name():
                 break
         self.round_trip_ms = round(rig.ms - begun, 1)
         assert "ok" in reply, reply
         if command == "hello":
             self._session = reply["ok"]["session"]
         return reply["ok"]
+
+    def _name(self) -> str:
+        return f"talk-{self._seq}"
+
+
+@dataclass(frozen=True)
+class Infusing:
+    """A board that infuses, its host program, and which boot of the pump it is."""
+
+    rig: Rig
+    talk: Talk
+    boot: int
+    al: int  # of a step
+
+
+def infusing(image: Path, hz: int, steps: int) -> Infusing:
+    """Boot as deployed and begin to infuse `steps` at `hz`, without ramps."""
+    text, body = fast_config()
+    rig = Rig(image, flash(image, text), body["board"])
+    rig.until(b" boot cause=", 5000)
+    talk = Talk(rig)
+    boot = talk.ask("hello")["boot"]
+    al = body["motion"]["al_per_step"]
+    talk.ask("load", volume_al=50 * 10**15)
+    talk.ask("infuse", volume_al=steps * al, rate_al_per_h=hz * 3600 * al)
+    talk.ask("start")
+    return Infusing(rig, talk, boot, al)
 
 
 def board(image: Path) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def steps(rig: Rig, hz: int, loaded: bool) -> dict[str, Any]:
         "telemetry_dropped": told["dropped"],
         "records": told["records"],
         "heap_low": told["heap_low"] if loaded else None,
+        "heap_low_before": told["heap_low_before"] if loaded else None,
     }
 
 

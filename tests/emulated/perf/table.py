@@ -104,11 +104,16 @@ def _stops(figures: Figures) -> str:
 
 def _rest(figures: Figures) -> str:
     one = figures["board"]
+    heap = {
+        "heap_prompt": "free heap at MicroPython's prompt",
+        "heap_free": "free heap after boot, as deployed",
+        "heap_low": "lowest free heap under load",  # of figures that had only the next one
+        "heap_low_after": "lowest free heap under load, right after a collection",
+        "heap_low_before": "the same right before one, with the garbage of a pass",
+    }
     rows = [
         ["boot to ready", f"{one['ready_ms']} ms"],
-        ["free heap at MicroPython's prompt", f"{one['heap_prompt']:,} B"],
-        ["free heap after boot, as deployed", f"{one['heap_free']:,} B"],
-        ["lowest free heap under load", f"{one['heap_low']:,} B"],
+        *([text, f"{one[name]:,} B"] for name, text in heap.items() if name in one),
         ["`status`, from its last byte to the reply's", f"{one['round_trip_ms']} ms"],
         ["the same while infusing", f"{one['round_trip_moving_ms']} ms"],
         ["telemetry asked for every 20 ms", f"{one['telemetry_per_s']} a second, "

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filed_flash import mount
 
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
@@ -19,35 +20,9 @@ if sys.platform == "win32":
 import pty
 import tty
 
+BLOCKS = 128
 START = """
-import os, sys, vfs
-
-class Flash:  # 512 KiB in a file, so that it outlives the process as flash outlives power
-    def __init__(self, path):
-        try:
-            self.file = open(path, "r+b")
-        except OSError:
-            with open(path, "wb") as new:
-                new.write(b"\\xff" * (4096 * 128))
-            self.file = open(path, "r+b")
-    def readblocks(self, block, buf, offset=0):
-        self.file.seek(block * 4096 + offset)
-        self.file.readinto(buf)
-    def writeblocks(self, block, buf, offset=0):
-        self.file.seek(block * 4096 + offset)
-        self.file.write(buf)
-        self.file.flush()
-    def ioctl(self, op, arg):
-        return {4: 128, 5: 4096}.get(op, 0)
-
-flash = Flash(PATH)
-vfs.umount("/")
-try:
-    vfs.mount(vfs.VfsLfs2(flash, progsize=256), "/")
-except OSError:
-    vfs.VfsLfs2.mkfs(flash, progsize=256)
-    vfs.mount(vfs.VfsLfs2(flash, progsize=256), "/")
-os.chdir("/")
+import sys
 sys.path[:] = ["", "/lib"]
 
 class machine:
@@ -82,7 +57,7 @@ class BenchBoard:
         self._ends = [master, slave]
         self.port = os.ttyname(slave)
         self._process = subprocess.Popen(
-            [self._micropython, "-i", "-c", START.replace("PATH", repr(str(self.flash)))],
+            [self._micropython, "-i", "-c", mount(self.flash, BLOCKS) + START],
             stdin=master,
             stdout=master,
             stderr=subprocess.PIPE,

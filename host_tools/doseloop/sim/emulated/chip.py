@@ -16,6 +16,8 @@ from rp2040py.execute_batch import execute_batch
 from rp2040py.gpio_pin import GPIOPin
 from rp2040py.memory_map import FLASH_START_ADDRESS
 
+from doseloop.sim.emulated import device_time
+
 # The stock RPI_PICO image keeps the last 1408 KiB of its 2 MiB for the file system.
 FS_START = 0xA0000
 FS_SIZE = 1408 * 1024
@@ -58,6 +60,9 @@ class Chip:
         self._device.cdc.on_device_connected = self._enumerated
         self._clear_line = self._mcu.usb_ctrl.on_reset
         self._mcu.usb_ctrl.on_reset = self._reset
+        self._take_out = self._mcu.usb_ctrl.on_endpoint_read
+        self._mcu.usb_ctrl.on_endpoint_read = self._out_armed
+        self._armed: tuple[int, int] | None = None  # endpoint that waits for bytes, how many
         self._to_chip = bytearray()
         self._limit = self._clock.create_alarm(self._end_batch)
         self._pace = self._clock.create_alarm(self._run_pio)
@@ -75,11 +80,13 @@ class Chip:
     def run(self, duration_ns: int) -> None:
         """Let at most `duration_ns` pass; returns earlier after some ms of real time."""
         self._feed()
+        begun_ns = self.ns
         # Whole cycles: else the emulator's loop loses the rest of one at each jump.
         self._limit.schedule(float(-(-duration_ns // _CYCLE_NS) * _CYCLE_NS))
         self._device.simulator.stopped = False
         execute_batch(self._device.simulator, 1)
         self._limit.cancel()
+        device_time.count(self.ns - begun_ns)
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the firmware; see `room`."""
@@ -160,6 +167,7 @@ class Chip:
         self.connected = False
         self.resets += 1
         self._to_chip.clear()
+        self._armed = None
         self._unfetched.clear()
         self._skipped.clear()
 
@@ -172,6 +180,17 @@ class Chip:
         for byte in self._to_chip[:room]:
             self._device.cdc.send_serial_byte(byte)
         del self._to_chip[:room]
+        if self._armed is not None and not fifo.empty:
+            armed, self._armed = self._armed, None
+            self._take_out(*armed)
+
+    def _out_armed(self, endpoint: int, size: int) -> None:
+        # The emulator's computer has an empty packet for whoever waits and nothing to send, at
+        # once and again: an interrupt every 0.1 ms, and a CPU that never sleeps. A real one waits.
+        if endpoint != 0 and self._device.cdc.tx_fifo.empty:
+            self._armed = endpoint, size
+        else:
+            self._take_out(endpoint, size)
 
     # -- programmable I/O -----------------------------------------------------------------------
     # The emulator itself gives a state machine at most one instruction for each instruction of
