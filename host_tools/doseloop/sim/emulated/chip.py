@@ -24,6 +24,7 @@ FS_SIZE = 1408 * 1024
 # Flash that the emulator has and a Pico has not: a way in for files, faster than the serial line.
 WINDOW = 0x800000
 XIP = FLASH_START_ADDRESS
+RAM = 0x20000000
 
 _CYCLE_NS = 8  # 125 MHz
 _FP_PER_NS = 32  # the emulator counts PIO time in 1/256 cycles
@@ -152,6 +153,10 @@ class Chip:
     def poke(self, offset: int, data: bytes) -> None:
         """Write flash behind the firmware's back."""
         self._mcu.flash[offset : offset + len(data)] = data
+
+    def ram(self) -> bytes:
+        """Return the chip's memory, as it is from RAM on: for who only looks."""
+        return bytes(self._mcu.sram)
 
     def file_system(self) -> bytes:
         """Return the part of the flash that holds the file system."""
