@@ -207,12 +207,14 @@ def stop_command(rig: Rig, hz: int, loaded: bool) -> dict[str, Any]:
     return _asked(rig, hz, loaded, act)
 
 
-def line_break(rig: Rig, hz: int, loaded: bool) -> dict[str, Any]:
+def line_break(rig: Rig, hz: int, loaded: bool, instants: int = _INSTANTS) -> dict[str, Any]:
     """Send a break in the middle of a run, as the host's `stop` and `pause` do before a frame."""
-    return _asked(rig, hz, loaded, lambda rig: rig.chip.send_break())
+    return _asked(rig, hz, loaded, lambda rig: rig.chip.send_break(), instants)
 
 
-def _asked(rig: Rig, hz: int, loaded: bool, act: Callable[[Rig], None]) -> dict[str, Any]:
+def _asked(
+    rig: Rig, hz: int, loaded: bool, act: Callable[[Rig], None], instants: int = _INSTANTS
+) -> dict[str, Any]:
     """Let a host ask for a stop at instants all over the main loop's passes; tell the worst."""
     wire = resources.firmware_module("wire")
     script = f"telemetry({TELEMETRY_MS})\nserve({_load(hz)})" if loaded else "serve()"
@@ -222,7 +224,7 @@ def _asked(rig: Rig, hz: int, loaded: bool, act: Callable[[Rig], None]) -> dict[
     noise = _garbage(rig) if loaded else _silence
     rig.advance(400, noise)
     found: list[float] = []
-    for _ in range(_INSTANTS if loaded else 2):
+    for _ in range(instants if loaded else 2):
         found.append(in_fork(_once, rig, act))
         rig.advance(_APART_MS, noise)
     return {"hz": hz, "loaded": loaded, "instants": len(found), "latency_us": max(found)}
