@@ -58,23 +58,25 @@ def test_stops_come_in_time() -> None:
 
 
 # -- measured again -----------------------------------------------------------------------------
+# On any image of the pinned version: two builds of one MicroPython differ by less than 3 %.
 
 
 @pytest.fixture(scope="module")
-def same_image(image: Path) -> Path:
+def build(image: Path) -> str:
+    """Say which build is measured, for who has to judge a failure."""
     measured = committed()["measured_on"]["image_sha256"]
-    if measured != hashlib.sha256(image.read_bytes()).hexdigest():
-        pytest.skip("the committed figures were measured on another build of MicroPython")
-    return image
+    if measured == hashlib.sha256(image.read_bytes()).hexdigest():
+        return "on the image of the committed figures"
+    return f"on another build of MicroPython than the committed figures, which are of {measured}"
 
 
 @pytest.fixture(scope="module")
-def fast(same_image: Path) -> Iterator[Any]:
+def fast(image: Path) -> Iterator[Any]:
     from emulated.perf import measure
     from emulated.rig import Rig, flash
 
     text, body = measure.fast_config()
-    rig = Rig(same_image, flash(same_image, text), body["board"])
+    rig = Rig(image, flash(image, text), body["board"])
     rig.to_prompt()
     rig.run((measure.GUESTS / "perf.py").read_text())
     yield rig
@@ -91,31 +93,31 @@ def was(where: str, **like: Any) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("hz", [10_000, 100_000])
-def test_the_tick_costs_what_it_did(fast: Any, hz: int) -> None:
+def test_the_tick_costs_what_it_did(fast: Any, build: str, hz: int) -> None:
     from emulated.perf import measure
     from emulated.rig import in_fork
 
     now, then = in_fork(measure.tick, fast, hz, 100), was("tick", hz=hz)
-    assert now["mean_us"] <= then["mean_us"] * WORSE, (now, then)
-    assert now["worst_us"] <= then["worst_us"] * WORSE, (now, then)
+    assert now["mean_us"] <= then["mean_us"] * WORSE, (build, now, then)
+    assert now["worst_us"] <= then["worst_us"] * WORSE, (build, now, then)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_no_step_is_missed_under_load(fast: Any) -> None:
+def test_no_step_is_missed_under_load(fast: Any, build: str) -> None:
     from emulated.perf import measure
     from emulated.rig import in_fork
 
     now, then = in_fork(measure.steps, fast, 10_000, True), was("steps", hz=10_000, loaded=True)
     for name in ("missed", "extra", "underruns", "flags", "worst_us", "rms_us"):
-        assert now[name] == then[name], (name, now)
-    assert now["heap_low"] * WORSE >= then["heap_low"]
+        assert now[name] == then[name], (build, name, now)
+    assert now["heap_low"] * WORSE >= then["heap_low"], (build, now, then)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("loaded", [False, True])
-def test_a_stop_takes_no_longer_than_it_did(fast: Any, loaded: bool) -> None:
+def test_a_stop_takes_no_longer_than_it_did(fast: Any, build: str, loaded: bool) -> None:
     from emulated.perf import measure
     from emulated.rig import in_fork
 
@@ -123,18 +125,19 @@ def test_a_stop_takes_no_longer_than_it_did(fast: Any, loaded: bool) -> None:
     then = was("stop_command_loaded" if loaded else "stop_command", hz=1_000)
     # A step's period on top: the latency is seen at edges. Loaded, it is a matter of luck how much
     # of a pass is still to come, and a pass may take 92 ms.
-    assert now["latency_us"] <= (100_000 if loaded else then["latency_us"] * WORSE + 1_000)
+    most = 100_000 if loaded else then["latency_us"] * WORSE + 1_000
+    assert now["latency_us"] <= most, (build, now, then)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_boot_heap_and_line_are_what_they_were(same_image: Path) -> None:
+def test_boot_heap_and_line_are_what_they_were(image: Path, build: str) -> None:
     from emulated.perf import deployed
 
-    now, then = deployed.board(same_image), committed()["board"]
-    assert now["heap_free"] >= 100_000 and now["ready_ms"] <= 2_000
-    assert now["telemetry_dropped"] == 0
-    assert now["telemetry_per_s"] * WORSE >= then["telemetry_per_s"]
-    assert now["heap_free"] * WORSE >= then["heap_free"]
+    now, then = deployed.board(image), committed()["board"]
+    assert now["heap_free"] >= 100_000 and now["ready_ms"] <= 2_000, (build, now)
+    assert now["telemetry_dropped"] == 0, (build, now)
+    assert now["telemetry_per_s"] * WORSE >= then["telemetry_per_s"], (build, now, then)
+    assert now["heap_free"] * WORSE >= then["heap_free"], (build, now, then)
     for name in ("ready_ms", "round_trip_ms", "round_trip_moving_ms"):
-        assert now[name] <= then[name] * WORSE, (name, now, then)
+        assert now[name] <= then[name] * WORSE, (build, name, now, then)
