@@ -5,6 +5,7 @@ One boot for all tests; each works on a copy of the board (`in_fork`).
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import pytest
 
 pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
 
-from emulated.perf.deployed import Infusing, infusing
-from emulated.rig import in_fork
+from emulated.perf import measure
+from emulated.perf.deployed import Infusing, Talk, infusing
+from emulated.rig import Rig, flash, in_fork
+
+from doseloop import resources
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 HZ = 1000
@@ -97,3 +101,75 @@ def test_a_storm_inside_a_half_sent_frame_spoils_that_frame_only(
     heard, found = in_fork(storm)
     assert refused in heard
     judge(found)
+
+
+def test_a_break_pauses_and_the_line_works_on(pump: Infusing) -> None:
+    def stopped() -> dict[str, Any]:
+        rig = pump.rig
+        rig.advance(50)
+        rig.chip.send_break()
+        begun = rig.chip.ns
+        rig.advance(100)
+        after_us = max(0, rig.rising[-1] - begun) / 1000
+        stood = len(rig.rising)
+        state = pump.talk.ask("status")["state"]
+        pump.talk.ask("resume")
+        rig.advance(100)
+        more = len(rig.rising) - stood
+        pump.talk.ask("stop")
+        run = pump.talk.ask("status")["run"]
+        return {
+            "after_us": after_us,
+            "state": state,
+            "more": more,
+            "edges": len(rig.rising),
+            **run,
+        }
+
+    found = in_fork(stopped)
+    assert found["after_us"] <= 1_000, "a tick"
+    assert found["state"] == "paused"
+    assert found["more"] > 80
+    assert found["witnessed_steps"] == found["commanded_steps"] == found["edges"]
+
+
+def test_a_patient_controlled_run_fits_the_chip_and_its_record_costs_no_step(image: Path) -> None:
+    # 60 steps/s, a dose of 60 more for a second; each demand is stored while the motor turns.
+    wire = resources.firmware_module("sealed")
+    text, body = measure.fast_config()
+    al = body["motion"]["al_per_step"]
+    step = {
+        "mode": "pca", "basal_al_per_h": 60 * 3600 * al, "dose_al": 60 * al,
+        "dose_rate_al_per_h": 60 * 3600 * al, "lockout_ms": 1_000, "limit_1h_al": 10**6 * al,
+        "limit_4h_al": 10**7 * al, "duration_ms": 60_000,
+    }  # fmt: skip
+    order = {"schema": 1, "name": "pca", "steps": [step]}
+    sealed = wire.seal("order", 1, json.dumps(order, separators=(",", ":")))
+    rig = Rig(image, flash(image, text), body["board"])
+    rig.until(b" boot cause=", 5000)
+    talk = Talk(rig)
+    talk.ask("hello")
+    talk.ask("load", volume_al=50 * 10**15)
+    for at in range(0, len(sealed), 400):
+        talk.ask("put", slot="order", offset=at, data=sealed[at : at + 400])
+    talk.ask("order", size=len(sealed))
+    talk.ask("start")
+    rig.advance(300)
+    given = talk.ask("demand")
+    again = talk.ask("demand")
+    rig.advance(1_200)
+    view = talk.ask("pca")
+    talk.ask("stop")
+    heap_free = talk.ask("hello")["heap_free"]
+    run = talk.ask("status")["run"]
+    assert given["given_now"] and not again["given_now"]
+    assert again["denied"]["delivering"] + again["denied"]["lockout"] == 1
+    assert view["given"] == 1 and view["demands"] == 2
+    assert run["witnessed_steps"] == run["commanded_steps"] == len(rig.rising)
+    # Basal beats of 1/60 s, and 1/120 s while the dose runs, none disturbed by what is written; at
+    # the dose's begin the motor is stopped and started anew, which takes main some 15 ms.
+    gaps = [b - a for a, b in zip(rig.rising, rig.rising[1:], strict=False)]
+    late = [gap for gap in gaps if gap > 10**9 // 60 + 1000]
+    assert len(late) <= 1 and max(gaps) <= 10**9 // 60 + 20_000_000, late
+    assert sum(gap < 9_000_000 for gap in gaps) >= 100
+    assert heap_free >= 90_000, "what such an order brings with it takes about 9 kB"

@@ -246,7 +246,9 @@ def exception(rig: Rig, hz: int) -> dict[str, Any]:
 def dead(rig: Rig, hz: int, how: str) -> dict[str, Any]:
     """Let the CPU `die` (no interrupts) or main `hang`; then see what the watchdog makes of it."""
     # The tick goes on when only main hangs: until the lease of 3 s and the queue are over.
-    found = _broken(rig, hz, f"{how}(100)", None, 4500 if how == "hang" else 1500)
+    # It happens after 100 ms, at one step a second after the first of them.
+    script = f"{how}({max(100, 1_500 // hz)})"
+    found = _broken(rig, hz, script, None, 4500 if how == "hang" else 1500)
     # Eight seconds of a dead CPU show nothing; and it does reset itself when they are over.
     left_ms = round(rig.chip.hasten_watchdog(50))
     assert rig.advance(100, lambda: rig.chip.resets > 0)
