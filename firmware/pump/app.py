@@ -150,13 +150,18 @@ class App:
         """Return the status of contracts.md, without what only the host knows."""
         controller = self.controller
         config, motor, run = controller.config, controller.motor, controller.run
+        # A frame has 1024 bytes: the three alarms that matter most, and no name beside two.
+        alarms = self.alarms.as_list()[:3]
+        view = run.as_dict(controller.pause_left_ms()) if run else None
+        if view and len(alarms) > 1:
+            view["name"] = ""
         return {
             "schema": 1,
             "pump": self._who,
             "state": controller.state,
             "device_ms": self.clock.ms(),
             "last_event": self.events.last,
-            "run": run.as_dict(controller.pause_left_ms()) if run else None,
+            "run": view,
             "rate_al_per_h": controller.rate(),
             "tick_hz": 1_000_000,
             "syringe": {
@@ -167,7 +172,7 @@ class App:
                 "calibrated": False,
             },
             "library": None,
-            "alarms": self.alarms.as_list(),
+            "alarms": alarms,
             "dropped": self.link.dropped,
         }
 

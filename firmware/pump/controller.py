@@ -55,7 +55,7 @@ class Controller(Course):
         self._need(states.READY)
         if crc is not None and crc != self.order.crc:
             raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
-        self._check_way(next(self.order.items()))
+        self._check_way(next(self.order.items()).way)
         pca = self.order.steps[0].pca is not None
         if pca:
             if self._patient is None:
@@ -98,7 +98,7 @@ class Controller(Course):
             raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
         item = self.run.item()
         if item is not None:
-            self._check_way(item)
+            self._check_way(item.way)
         if self._controlled():
             self._patient.begin()
         self.motor.forget_break()
@@ -150,11 +150,11 @@ class Controller(Course):
             raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
         flowing = item.rate if item.way and item.kind != "kvo" else 0
         order.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
-        self._check_way(item)
+        self._check_way(1)
         if self._controlled():
             why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al)
             if why is not None:
-                raise Refused("E_LIMIT", "denied: " + why, next_step="see `pca`")
+                raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
         return self._give(volume_al, rate_al_per_h)
 
     def demand(self):
@@ -162,7 +162,8 @@ class Controller(Course):
         if not self._controlled() or self.run.ended:
             raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
         ready = self._then is None and not self.motor.taking_up and self.motor.blocked(1) is None
-        dose = self._patient.demand(self.motor.room(1) * self.motor.al, ready)
+        # The dose may share a step with the basal rate: a step less than there is.
+        dose = self._patient.demand((self.motor.room(1) - 1) * self.motor.al, ready)
         if dose is not None:
             self._give(*dose)
         return dict(self._patient.view(False), given_now=dose is not None)
@@ -216,6 +217,8 @@ class Controller(Course):
         for code in standing:
             if code not in ("A_EMPTY", "A_FULL"):  # load does that
                 self._end_alarm(code)
+        if self._patient is not None:
+            self._patient.acknowledge()
         if self.state == states.ALARM and not self._alarms.stopping():
             self._go(states.PAUSED if self._resumable else states.IDLE)
             if not self._resumable:
@@ -282,11 +285,11 @@ class Controller(Course):
         self.motor.load(volume_al)
         self._events.add("load", volume_al=volume_al)
 
-    def _check_way(self, item):
-        code = self.motor.blocked(item.way or 1)
+    def _check_way(self, way):
+        code = self.motor.blocked(way or 1)
         if code == "A_STOP_INPUT":
             raise Refused("E_STOP_OPEN", "the stop input is open")
-        if code is not None and item.way:
+        if code is not None and way:
             raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
 
     def _totals(self):

@@ -40,6 +40,8 @@ class Course:
     def _next_leg(self):
         run = self.run
         item = run.item()
+        if self._bolus.follow(item):
+            self._bolus.end(run)
         while item is not None and item.way and not sum(i.left() for i in run.leg_items()):
             run.next_item()  # less than a step, all of it
             item = run.item()
@@ -133,7 +135,7 @@ class Course:
         if then == "link":
             self._alarm("A_LINK")
         elif then in ("stop", "released"):
-            if run.ended:
+            if self.state == states.KVO and run.ended:
                 self._events.add("stop", run=run.id, reason="kvo", kvo_steps=run.kvo_steps)
                 self.motor.release()
             self._close(then)
@@ -159,7 +161,7 @@ class Course:
         if stops:
             self._resumable = resumable and self.run is not None and not self.run.ended
             self._leave_pause()
-            self._new_rate = (None, 0)
+            self._apply_rate()  # it was accepted, and a patient's rules reckon with it
             self._bolus.end(self.run)
             self._patient_stands()
             self._go(states.ALARM)

@@ -36,7 +36,7 @@ class Leg:
         self.max_hz = 1
         # Boundaries are kept in 2**-40 ticks, so that fifty of them lose nothing worth a tick;
         # only a stretch's t0 is a whole tick.
-        t = 0
+        t = edge = 0
         for item in items:
             phase = item.phase_al
             steps = item.left()
@@ -52,10 +52,13 @@ class Leg:
                 phase = 0
             t += sum(ticks for _, ticks in up) << _FINE
             t0 = (t - arith.ticks_of(phase << _FINE, item.rate)) >> _FINE
-            if not self.stretches and not up:
-                # A step that was all but due when the motion stood: the shortest word comes first.
-                num, den = arith.period(al_per_step, item.rate)
-                t0 = max(t0, WORD_MIN - num // den)
+            num, den = arith.period(al_per_step, item.rate)
+            if not up:
+                # A step that was all but due when the motion stood, or when KVO ended: the
+                # shortest word comes first.
+                t0 = max(t0, edge + WORD_MIN - num // den)
+            if steps:
+                edge = t0 + flat * num // den + sum(ticks for _, ticks in down)
             self.stretches.append(Stretch(item, item.rate, steps, t0, up, down))
             t += arith.ticks_of((flat * al_per_step + item.rest_al - phase) << _FINE, item.rate)
             t += sum(ticks for _, ticks in down) << _FINE

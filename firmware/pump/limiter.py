@@ -21,13 +21,14 @@ PIECES_MAX = const(96)
 class Limiter:
     """What flowed as far back as the longest window, and what may flow from now on.
 
-    limits: [(window_ms, volume_al), ...]. Rates are aL/h; a volume inside is rate * ms, exact.
+    limits: [(window_ms, volume_al), ...]; reach_ms: how far back the history goes at least, for a
+    later prescription with a longer window. Rates are aL/h; a volume inside is rate * ms, exact.
     All raise ValueError when now_ms lies before the last change.
     """
 
-    def __init__(self, limits):
+    def __init__(self, limits, reach_ms=0):
         self.limits = limits
-        self._longest = max([window for window, _ in limits] + [0])
+        self._longest = max([window for window, _ in limits] + [reach_ms])
         # Closed pieces, oldest first; together never shorter than the longest window.
         self._ms = [self._longest]
         self._rates = [0, 0]  # theirs, and last the rate that flows now

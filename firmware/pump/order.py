@@ -15,7 +15,7 @@ VERSION = 1
 ITEMS_MAX = 50
 
 REPEAT_MAX = 1000
-_UNROLLED_MAX = 5000  # after a reset the items up to the interrupted one are unrolled again
+UNROLLED_MAX = 5000  # after a reset the items up to the interrupted one are unrolled again
 
 _TOP = ("schema", "name", "syringe", "fill_al", "on_link_loss", "steps", "kvo_al_per_h", "repeat")
 _STEP = ("mode", "rate_al_per_h", "volume_al", "duration_ms")
@@ -140,11 +140,12 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", rep
         check_rate(kvo, config["limits"])
     if [step for step in steps if step.pca] and (len(steps), repeat) != (1, 1):
         raise Refused("E_ORDER", "a pca is an order of its own", next_step="leave the rest out")
-    if repeat * sum(step.size() for step in steps) > _UNROLLED_MAX:
-        raise Refused("E_ORDER", "more than %d doses, stairs and steps" % _UNROLLED_MAX)
+    if repeat * sum(step.size() for step in steps) > UNROLLED_MAX:
+        raise Refused("E_ORDER", "more than %d doses, stairs and steps" % UNROLLED_MAX)
     al = config["motion"]["al_per_step"]
     order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
-    if len(steps) == 1 and steps[0].way and not steps[0].pca and not order.total_steps():
+    moving = [step for step in steps if step.way]
+    if moving and not steps[0].pca and not order.total_steps():
         least = quantity.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
@@ -262,6 +263,9 @@ def _pca(step, limits):
     in_hours = ((1, in_1h), (4, in_4h))
     windows = [(hours * arith.HOUR_MS, volume) for hours, volume in in_hours if volume]
     rules = (dose, dose_rate, lockout, windows)
+    from pump.pca import Pca  # on demand: such orders are few
+
+    Pca(basal, *rules, limits["rate_max_al_per_h"])  # refuses what can never work
     return Step("pca", basal, arith.volume_of(basal, duration), duration, pca=rules)
 
 

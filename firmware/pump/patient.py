@@ -10,6 +10,7 @@ import json
 from micropython import const
 
 from pump import sealed
+from pump.errors import Refused
 from pump.pca import Pca
 
 _FILE = "/pca.sealed"
@@ -28,10 +29,15 @@ class Patient:
         self._storage = storage
         self._rules = None
         self._stored_ms = 0
+        self._damaged = False
         self.flowing = False  # as the rules have been told
 
     def prescribe(self, step, rate_max):
-        """Put an order's rules in force, with the history so far; or raise Refused."""
+        """Put an order's rules in force, with the history so far; or raise Refused.
+
+        E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
+        so by clearing the alarm.
+        """
         dose, dose_rate, lockout, limits = step.pca
         rules = Pca(step.rate, dose, dose_rate, lockout, limits, rate_max)
         now = self._clock.ms()
@@ -39,11 +45,23 @@ class Patient:
             history, grace = self._rules.dump(now), 0
         else:
             history, grace = self._load(), _GRACE_MS
+        if self._damaged:
+            raise Refused(
+                "E_STORE",
+                "the record of what was given is damaged",
+                next_step="find out what was given; `clear`, then begin without a history",
+            )
         if history is not None:
             history[2], history[3] = [0, 0], [0, 0]  # counts are this order's own
             history[4] = [0] * len(history[4])
             rules.restore(history, now, grace)
         self._rules = rules
+
+    def acknowledge(self):
+        """A person has cleared the alarm: a damaged history counts as none from now on."""
+        if self._damaged:
+            self._damaged = False
+            self._storage.write(_FILE, sealed.seal(_KIND, 1, "null"))
 
     def begin(self):
         """The basal rate begins or goes on. Raise Refused when a limit leaves no room for it."""
@@ -107,8 +125,8 @@ class Patient:
         try:
             return json.loads(sealed.unseal(_KIND, 1, text))
         except (sealed.SealError, ValueError):
-            # Written beside and renamed, so a power cut does not do this. Nothing is known of
-            # what was given: that is for a person to judge.
+            # Written beside and renamed, so a power cut does not do this.
+            self._damaged = True
             self._alarms.raise_("A_STORE")
             self._events.add("fault", code="A_STORE", text="the history of doses is damaged")
             return None

@@ -10,6 +10,8 @@ from pump.arith import HOUR_MS
 from pump.errors import Refused
 from pump.limiter import Limiter
 
+_REACH_MS = 4 * HOUR_MS  # the longest window that an order may have
+
 # Why a request is denied; the first that holds is named.
 REASONS = ("state", "delivering", "lockout", "volume", "limit")
 
@@ -29,7 +31,7 @@ class Pca:
         self.lockout_ms = lockout_ms
         self.boluses_count = boluses_count
         self._rate_max = rate_max
-        self._limiter = Limiter(limits)
+        self._limiter = Limiter(limits, _REACH_MS)
         self._check(basal)
         self.basal = basal
         self.running = False

@@ -145,7 +145,7 @@ class Run:
         """Give a dose next, at a rate, on top of the item under way. Return the new item.
 
         What that item would deliver meanwhile flows on: the new item carries both, and is taken
-        off the old one. Raise nothing, change nothing but items still to come: at standstill only.
+        off the old one. A wait between doses passes meanwhile, with its KVO. At standstill only.
         """
         item = self.item()
         ms = -(-dose_al * arith.HOUR_MS // rate_al_per_h)
@@ -155,6 +155,7 @@ class Run:
         rate = rate_al_per_h + item.rate
         if not flows:
             rate = rate_al_per_h
+            left = self._pass_wait(item, ms)
         elif base == left:  # the item ends within the dose: spread what is left over it
             rate = arith.rate_of(dose_al + base, ms)
         bolus = Item("bolus", rate, dose_al + base, ms, item.number)
@@ -169,15 +170,31 @@ class Run:
         bolus = self.item()
         if bolus is None or not bolus.dose_al:
             return
-        flowed = bolus.volume_al - bolus.left_al(self.al)
+        flowed = max(0, bolus.volume_al - bolus.left_al(self.al))
         given = bolus.dose_al * flowed // bolus.volume_al
         self._items.pop(self._index)
         item = self.item()
-        left = item.left_al(self.al) + (bolus.volume_al - bolus.dose_al) - (flowed - given)
+        if item.way > 0 and item.kind != "kvo":
+            left = item.left_al(self.al) + (bolus.volume_al - bolus.dose_al) - (flowed - given)
+        else:
+            ms = bolus.duration_ms * (bolus.dose_al - given) // bolus.dose_al
+            left = self._pass_wait(item, -ms)
         self._extra_al -= bolus.dose_al - given
         self._carry = bolus.phase_al
         bolus.dose_al = given
         self._refix(bolus.phase_al, left)
+
+    def _pass_wait(self, item, ms):
+        """Take so much time off a wait or its KVO; return what is left to flow of the KVO."""
+        if not item.way:
+            item.duration_ms = max(0, item.duration_ms - ms)
+            return 0
+        left = item.left_al(self.al)
+        volume = arith.volume_of(item.rate, abs(ms))
+        left = max(0, left - volume) if ms > 0 else left + volume
+        item.steps = item.done + (item.phase_al + left) // self.al
+        item.rest_al = (item.phase_al + left) % self.al
+        return left
 
     def _refix(self, phase, left_al):
         # left_al: of the first item from here that is no bolus on top
@@ -225,8 +242,10 @@ class Run:
         left = self.remaining_steps()
         view = self.totals()
         view["id"] = self.id
-        # A name that would not fit the status line is in the order and start events.
-        view["name"] = self.order.name if len(self.order.name.encode()) <= 64 else ""
+        # A name that would not fit the status line is in the order and start events. As the line
+        # carries it: a letter beyond ASCII takes six bytes.
+        size = sum(1 if ord(letter) < 128 else 6 for letter in self.order.name)
+        view["name"] = self.order.name if size <= 64 else ""
         item = self.item()
         view["step"] = len(self.order.steps) if item in (None, self.kvo) else item.number
         view["remaining_nl"] = left * self.al // 10**9
@@ -234,6 +253,7 @@ class Run:
         view["takeup_steps"] = self.takeup
         view["withdrawn_nl"] = self.booked_out * self.al // 10**9
         view["kvo_steps"] = self.kvo_steps
-        view["bolus_nl"] = self._extra_al // 10**9
+        if self._extra_al:
+            view["bolus_nl"] = self._extra_al // 10**9
         view["order_crc"] = self.order.crc
         return view

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from doseloop import quantities
-from doseloop.errors import FileError, Refused
+from doseloop import quantities, resources
+from doseloop.errors import FileError, Refused, from_device
 from doseloop.order import Order, Pca, Step
 
 HOUR_MS = 3_600_000
@@ -113,8 +113,27 @@ def check_order(order: Order, config: dict[str, Any]) -> None:
         elif step.mode != "pause":
             _check_step(f"step {nth}", step, config)
     _check_travel(order, syringe["capacity_al"])
+    _check_size(order)
     if order.kvo_al_per_h is not None:
         _check_rate("after: kvo", Fraction(order.kvo_al_per_h), config["limits"])
+
+
+def _check_size(order: Order) -> None:
+    """Refuse what the pump would not unroll: too many doses, stairs and steps."""
+    program = resources.firmware_module("program")
+    most = resources.firmware_module("order").UNROLLED_MAX
+    items = order.repeat * sum(
+        program.Step(
+            step.mode, 0, 0, int(step_duration_ms(replace(step, count=1))), count=step.count or 1
+        ).size()
+        for step in order.steps
+    )
+    if items > most:
+        raise Refused(
+            f"{items:,} doses, stairs of ramps and steps; the pump takes {most:,}",
+            code="E_ORDER",
+            next="repeat it less often, or run two orders",
+        )
 
 
 def _check_travel(order: Order, capacity_al: int) -> None:
@@ -163,11 +182,30 @@ def _check_step(where: str, step: Step, config: dict[str, Any]) -> None:
 
 
 def _check_pca(where: str, step: Step, pca: Pca, config: dict[str, Any]) -> None:
-    """Refuse rates that can't be made; what the limits forbid is for the pump's own rules."""
+    """Refuse rates that can't be made, and what the pump's own rules say can never work."""
     basal = step_rate(step)
     if basal:
         _check_rate(f"{where}, basal", basal, config["limits"])
     _check_rate(f"{where}, basal and dose_rate", basal + pca.dose_rate_al_per_h, config["limits"])
+    windows = [
+        (hours * HOUR_MS, volume)
+        for hours, volume in ((1, pca.limit_1h_al), (4, pca.limit_4h_al))
+        if volume is not None
+    ]
+    most = config["limits"]["rate_max_al_per_h"]
+    try:
+        resources.firmware_module("pca").Pca(
+            int(basal), pca.dose_al, pca.dose_rate_al_per_h, pca.lockout_ms, windows, most
+        )
+    except resources.firmware_module("errors").Refused as refused:
+        error = from_device(refused.as_dict())
+        raise Refused(
+            f"{where}: {error.message}",
+            code=error.code,
+            limit=error.limit,
+            nearest=error.nearest,
+            next=error.next,
+        ) from None
 
 
 def _check_rate(where: str, rate: Fraction, limits: dict[str, Any]) -> None:

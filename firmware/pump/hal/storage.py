@@ -1,6 +1,7 @@
 """Small files that are either old or new, never half: written beside, then renamed.
 
-littlefs makes the rename atomic. Never called while a motion is running in this release.
+littlefs makes the rename atomic. Erasing takes up to 0.4 s with interrupts off: while a motion is
+running only up to 10,000 steps/s, where the queue holds half a second (patient.py).
 """
 
 import os

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from unit.firmware import flow
-from unit.firmware.bench import errors
+from unit.firmware.bench import Bench, errors
 from unit.firmware.test_therapy import AL, ML, SLOW, infuse, started, totals
 
 from doseloop import resources
@@ -333,6 +333,50 @@ def test_a_dose_in_a_wait_of_the_order():
     assert (bench.controller.state, bench.controller.rate()) == ("bolus", 60 * ML)
     bench.run_out()
     assert totals(bench) == [3 * ML // AL] * 3
+
+
+@pytest.mark.parametrize("kvo", [None, 30 * ML])
+def test_a_dose_in_a_wait_delays_none_of_the_others(kvo):
+    bench = started([intermittent(ML, 60 * ML, 10 * MIN, 2)], kvo=kvo)
+    bench.run_to(5 * MIN * 1000)
+    bench.controller.bolus_now(2 * ML, 60 * ML)
+    bench.run_to(10 * MIN * 1000 + 30_000_000)
+    assert bench.controller.state == "infusing"
+    edges = [at for at, _ in bench.dose.edges]
+    bench.run_to(12 * MIN * 1000)
+    assert bench.controller.run.witnessed == 4 * ML // AL
+    edges = [at for at, _ in bench.dose.edges]
+    first = next(at for at in edges if at > 10 * MIN * 1000)
+    assert first - 10 * MIN * 1000 < 200_000, "a step takes 10 ms at the dose's rate"
+
+
+def test_stop_in_alarm_without_a_run():
+    bench = Bench(SLOW)
+    bench.controller.fault()
+    assert bench.controller.stop() == {}
+    assert bench.controller.state == "idle"
+
+
+def test_stop_after_a_fault_tells_of_no_kvo():
+    bench = started([infuse(ML, 60 * ML)])
+    bench.run_to(1_000_000)
+    bench.controller.fault()
+    bench.controller.stop()
+    assert bench.names().count("stop") == 0 and bench.controller.state == "idle"
+
+
+def test_less_than_a_step_in_all_is_refused():
+    with pytest.raises(errors.Refused) as caught:
+        order.make("t", [infuse(AL // 3, ML), infuse(AL // 3, ML)], SLOW, kvo=ML)
+    assert caught.value.code == "E_VOLUME"
+
+
+def test_a_step_that_is_due_as_kvo_ends_keeps_the_shortest_word():
+    # KVO of 30 steps/s ends without a rest, and the next dose begins a hair before its first step.
+    bench = started([intermittent(5 * AL - 1, 3600 * 1000 * AL, 1_000, 4)], kvo=3600 * 30 * AL)
+    bench.run_out(10)
+    gaps = flow.intervals([at for at, _ in bench.dose.edges])
+    assert min(gaps) >= 4
 
 
 @pytest.mark.parametrize("kind", ["ramp", "bolus", "kvo"])

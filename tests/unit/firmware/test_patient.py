@@ -10,6 +10,7 @@ from doseloop import resources
 
 order = resources.firmware_module("order")
 sealed = resources.firmware_module("sealed")
+tick = resources.firmware_module("tick")
 
 MIN = 60_000
 HOUR = 3_600_000
@@ -111,11 +112,47 @@ def test_a_start_that_the_limit_leaves_no_room_for_names_the_wait():
     assert again.controller.state == "ready" and not again.dose.active
 
 
-def test_a_damaged_history_is_told():
+def test_a_damaged_history_is_for_a_person_to_judge():
     bench = Bench(SLOW)
     bench.storage.files["/pca.sealed"] = "doseloop pca 1 00000000\n[]\n"
+    with pytest.raises(errors.Refused) as caught:
+        begun(bench=bench)
+    assert caught.value.code == "E_STORE"
+    assert "A_STORE" in bench.alarms.standing() and not bench.dose.active
+    with pytest.raises(errors.Refused):
+        bench.controller.start()
+    bench.controller.clear()
+    bench.controller.start()
+    assert ask(bench)["given_now"]
+
+
+def test_an_order_without_a_4_h_limit_forgets_none():
+    # Six doses, then an order that knows only an hour: the first limit still holds after it.
+    bench = begun()
+    for nth in range(6):
+        to(bench, 6 * nth + 0.001)
+        ask(bench)
+    to(bench, 95)
+    before = bench.table.run("pca", {})["used_nl"]
+    bench.controller.stop()
+    begun({**STEP, "basal_al_per_h": 0, "limit_4h_al": 0, "limit_1h_al": 8 * ML}, bench)
+    bench.controller.stop()
     begun(bench=bench)
-    assert "A_STORE" in bench.alarms.standing()
+    assert bench.table.run("pca", {})["used_nl"][0] >= before[0]
+    assert ask(bench)["denied"]["limit"] == 1
+
+
+def test_a_rate_change_that_an_alarm_overtakes_is_in_force_afterwards():
+    # A18: what the rules reckon with is what the motor runs
+    bench = begun()
+    to(bench, 5)
+    bench.dose.flags |= tick.F_STOP
+    assert bench.controller.change_rate(ML // 2)["rate_al_per_h"] == ML // 2
+    assert bench.controller.state == "alarm"
+    bench.dose.flags = 0
+    bench.controller.clear()
+    bench.controller.resume()
+    assert bench.controller.rate() == ML // 2
 
 
 def test_a_failing_flash_warns_and_does_not_disturb():
@@ -200,6 +237,8 @@ def test_the_basal_rate_is_changed_within_the_limits():
         ({"volume_al": ML}, "E_ORDER"),
         ({"dose_rate_al_per_h": 10**22}, "E_RATE_HIGH"),
         ({"basal_al_per_h": 1}, "E_RATE_LOW"),
+        ({"basal_al_per_h": 3 * ML}, "E_LIMIT"),  # 12 mL in 4 h
+        ({"lockout_ms": 59_999}, "E_DURATION"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(change, code):
@@ -213,16 +252,6 @@ def test_it_is_an_order_of_its_own():
         order.make("pca", [STEP, STEP], SLOW)
     with pytest.raises(errors.Refused):
         order.make("pca", [STEP], SLOW, repeat=2)
-
-
-def test_a_prescription_that_can_never_work_does_not_start():
-    bench = Bench(SLOW)
-    bench.table.run("load", {"volume_al": 50 * ML})
-    bench.controller.plan(order.make("pca", [{**STEP, "basal_al_per_h": 3 * ML}], SLOW), False)
-    with pytest.raises(errors.Refused) as caught:
-        bench.controller.start()
-    assert caught.value.code == "E_LIMIT"
-    assert bench.controller.state == "ready" and not bench.dose.active
 
 
 def test_only_a_controlled_run_takes_demands():
