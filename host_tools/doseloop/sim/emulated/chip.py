@@ -60,7 +60,9 @@ class Chip:
         self._device.cdc.on_device_connected = self._enumerated
         self._clear_line = self._mcu.usb_ctrl.on_reset
         self._mcu.usb_ctrl.on_reset = self._reset
-        self._take_out = self._mcu.usb_ctrl.on_endpoint_read
+        take_out = self._mcu.usb_ctrl.on_endpoint_read
+        assert take_out is not None, "the device's serial line has put it there"
+        self._take_out = take_out
         self._mcu.usb_ctrl.on_endpoint_read = self._out_armed
         self._armed: tuple[int, int] | None = None  # endpoint that waits for bytes, how many
         self._to_chip = bytearray()
