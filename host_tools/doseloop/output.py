@@ -81,7 +81,7 @@ def plan_text(
             (
                 str(number),
                 part.mode,
-                "" if still else _rates(part),
+                rates(part),
                 "" if still else ordered_ml(part, al_per_step),
                 clock(part.duration_ms),
             )
@@ -130,7 +130,10 @@ def pca_text(pca: PcaState, now_ms: int, *, asked: bool) -> str:
     return "\n".join([*lines, table(rows)])
 
 
-def _rates(part: Stretch) -> str:
+def rates(part: Stretch) -> str:
+    """Return the rate of a step of a plan, of a ramp both; "" for one that stands."""
+    if part.mode == "pause":
+        return ""
     first = rate(part.rate_al_per_h)
     last = part.rate_end_al_per_h
     return first if last is None else f"{first} → {rate(last)}"

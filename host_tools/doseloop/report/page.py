@@ -18,6 +18,7 @@ from doseloop.store import RunRecord, Store
 _HOUR_MS = 3_600_000
 _NL_PER_ML = 10**6
 _AL_PER_ML = 10**15
+_BENDS = 12  # of the line that draws the volume of a ramp
 _BARS = 9
 _ENDS = ("end", "stop")
 
@@ -77,7 +78,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (output.ml, output.clock, output.rate, output.ordered_ml)
+    shown = (output.ml, output.clock, output.rates, output.ordered_ml)
     environment.globals |= {function.__name__: function for function in shown}
     pump, syringe = (statuses[-1].pump, statuses[-1].syringe) if statuses else (None, None)
     al_per_step = 0 if syringe is None else syringe.al_per_step
@@ -177,10 +178,16 @@ def _ordered(plan: Plan | None, al_per_step: int, axis: _Axis) -> list[tuple[flo
         return []
     points = [(0.0, 0.0)]
     at_ms, steps = 0, 0
-    for mode, _, _, made, ms in flows(plan):
+    for mode, first, last, made, ms in flows(plan):
+        made = made if mode != "withdraw" else 0
+        for part in range(1, _BENDS + 1) if first != last else (_BENDS,):
+            # Of a part x of its time a ramp has given x (2 r0 + (r1 - r0) x) / (r0 + r1).
+            x = part / _BENDS
+            share = x * (2 * first + (last - first) * x) / (first + last) if first != last else 1
+            at = (at_ms + ms * x) / axis.unit_ms
+            points.append((at, (steps + made * share) * al_per_step / _AL_PER_ML))
         at_ms += ms
-        steps += made if mode != "withdraw" else 0
-        points.append((at_ms / axis.unit_ms, steps * al_per_step / _AL_PER_ML))
+        steps += made
     return points
 
 

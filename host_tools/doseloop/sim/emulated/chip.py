@@ -30,6 +30,7 @@ _CYCLE_NS = 8  # 125 MHz
 _FP_PER_NS = 32  # the emulator counts PIO time in 1/256 cycles
 _EP2_IN = 0x90  # buffer control of the serial line, from the start of the USB memory
 _AVAILABLE = 1 << 10
+_SEND_BREAK = bytes((0x21, 0x23, 0xFF, 0xFF, 0, 0, 0, 0))  # USB CDC 1.2, 6.3.6; interface 0
 _JMP_X_DEC = 2  # conditions of PIO's jmp
 _JMP_PIN = 6
 _NOP = 0xA042  # mov y, y
@@ -93,6 +94,10 @@ class Chip:
     def send(self, data: bytes) -> None:
         """Queue bytes for the firmware; see `room`."""
         self._to_chip += data
+
+    def send_break(self) -> None:
+        """Let the computer send a break on the serial line: a USB request to its interface."""
+        self._mcu.usb_ctrl.send_setup_packet(_SEND_BREAK)
 
     @property
     def room(self) -> bool:
