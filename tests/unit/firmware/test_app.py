@@ -142,3 +142,22 @@ def test_hello_collects_garbage_at_standstill_only(app, board):
     app.controller.stop()
     assert app.identity()["heap_free"] == 100_000 + at_boot + 1
     assert board.collections == at_boot + 1
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "é" * 64, "µ" * 10])
+@pytest.mark.parametrize("count", range(8))
+def test_a_status_fits_its_frame_whatever_stands(app, board, name, count):
+    # After three days, with large figures: a host must be able to ask in an alarm above all.
+    board.clock.now = 3 * 86_400_000_000
+    board.chip.serial_number = lambda: "e6614864d3215b2c"
+    run = app.controller.run
+    run.order.name = name
+    run.commanded = run.witnessed = run.booked_in = run.booked_out = run.takeup = 9_999_999
+    run.ordered = run.kvo_steps = 19_999_999
+    run._extra_al = 10**17
+    run.order.crc = "89abcdef"
+    for code in sorted(parts.alarms.TABLE, key=len, reverse=True)[:count]:
+        app.alarms.raise_(code)
+    wire = resources.firmware_module("wire")
+    reply = {"id": "0123abcd-4294967295", "ok": app.status()}
+    assert len(wire.encode("r", 4_294_967_295, reply)) <= 1024
