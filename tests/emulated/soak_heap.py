@@ -89,13 +89,18 @@ def a_minute(pump: Infusing, minute: int) -> Iterator[int]:
 
 
 def collected(pump: Infusing) -> heap.Heap:
-    """Return the heap as a collection leaves it: the freest there is while `hello` makes one."""
+    """Return the heap as a collection leaves it: the freest there is while `hello` makes one.
+
+    At standstill, because it makes none while the pump moves.
+    """
     seen: list[heap.Heap] = []
+    pump.talk.ask("pause")
     pump.rig.say(pump.talk.frame("hello"))
     for _ in range(80):  # ms: some 40 till it begins, and it takes less
         pump.rig.advance(1)
         seen.append(heap.look(pump.rig.chip))
     pump.talk.ask("hello")
+    pump.talk.ask("resume")
     return max(seen, key=lambda one: one.free)
 
 
