@@ -34,9 +34,10 @@ class Bolus:
         self.item = run.add_bolus(*wanted)
         self._events.add("bolus", run=run.id, volume_al=wanted[0], rate=wanted[1])
 
-    def follow(self, item):
-        """True when the dose is over because another item is under way."""
-        return self.item is not None and item is not self.item
+    def follow(self, run):
+        """End the dose when another item is under way: then it is over."""
+        if self.item is not None and run.item() is not self.item:
+            self.end(run)
 
     def end(self, run):
         """A dose is over. What is left of one that was cut short is not given later."""

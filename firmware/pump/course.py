@@ -40,8 +40,7 @@ class Course:
     def _next_leg(self):
         run = self.run
         item = run.item()
-        if self._bolus.follow(item):
-            self._bolus.end(run)
+        self._bolus.follow(run)
         while item is not None and item.way and not sum(i.left() for i in run.leg_items()):
             run.next_item()  # less than a step, all of it
             item = run.item()
@@ -69,8 +68,7 @@ class Course:
     def _follow(self):
         """One motion may run several items: the state is that of the item under way."""
         item = self.run.item()
-        if self._bolus.follow(item):
-            self._bolus.end(self.run)
+        self._bolus.follow(self.run)
         if item is not None and item.way:
             self._go(states.OF_KIND[item.kind])
 
