@@ -21,6 +21,8 @@ TABLE = {
                "load a syringe, then resume"),
     "A_LINK": ("medium", True, True, "the host is silent and the order says to stop",
                "reconnect, clear, then resume"),
+    "A_RESET": ("high", False, True, "a reset cut the run short; nothing moves",
+                "see `status`; resume goes on with the rest, stop ends it"),
     "A_STORE": ("low", False, True, "the record of doses could not be stored or read",
                 "note what was given; a reset would forget it"),
     "A_NEAR_EMPTY": ("low", False, True, "the syringe will soon be empty", "have the next ready"),

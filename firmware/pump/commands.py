@@ -170,9 +170,7 @@ class Commands:
 
     def _direct(self, mode, args):
         controller = self._need_config()
-        step = dict(args)
-        step["mode"] = mode
-        made = order.make(mode, [step], controller.config)
+        made = order.direct(mode, args, controller.config)
         return self._plan_view(controller.plan(made, True))
 
     def _infuse(self, args):

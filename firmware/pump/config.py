@@ -9,10 +9,10 @@ import json
 from pump import arith, sealed
 from pump.errors import Refused
 from pump.planner import PERIOD_MAX
+from pump.slots import Slots
 
 KIND = "config"
 VERSION = 1
-_FILE = "/config.sealed"
 _GPIO_MAX = 29
 
 # section: {key: (least, most)}; text where the range is None
@@ -62,6 +62,7 @@ def check(text):
     num, den = arith.period(motion["al_per_step"], limits["rate_min_al_per_h"])
     if num > PERIOD_MAX * den:
         raise Refused("E_CONFIG", "limits.rate_min_al_per_h is below a step in 17.9 minutes")
+    config["crc"] = crc_of(text)
     return config
 
 
@@ -103,15 +104,18 @@ def crc_of(text):
 
 
 class Store:
-    """The configuration file on flash. ``storage`` is hal.storage."""
+    """The configuration on flash. ``storage`` is hal.storage."""
 
     def __init__(self, storage):
-        self._storage = storage
+        self._slots = Slots(storage, KIND, VERSION)
         self.text = None
 
     def load(self):
         """Return the stored configuration, None when there is none; Refused when it is damaged."""
-        text = self._storage.read(_FILE)
+        try:
+            text = self._slots.read()
+        except sealed.SealError as error:
+            raise Refused("E_CONFIG", "what is stored is damaged: " + error.message)
         if text is None:
             return None
         config = check(text)
@@ -122,7 +126,7 @@ class Store:
         """Check and store a sealed text; return its configuration. Or raise, the old one stays."""
         config = check(text)
         try:
-            self._storage.write(_FILE, text)
+            self._slots.write(text)
         except OSError as error:
             raise Refused("E_STORE", "configuration not stored: %s" % error)
         if in_force:

@@ -28,6 +28,36 @@ class Controller(Course):
         self.order = None
         self._go(states.IDLE)
 
+    def interrupted(self, found):
+        """Show what a reset cut short (recovery.Interrupted). Nothing moves."""
+        run, why = found.run, found.why
+        if found.held and why is None:
+            why = "it was held, and nobody holds it now"
+        if run is not None:
+            self.run, self.order = run, None if run.ended else run.order
+            self.motor.take_over(found.plunger, found.number)
+            self._bolus.take_over(run)
+            if run.ended:
+                why = "the order was done; it kept the vein open"
+            elif run.item() is None or why is not None:
+                self._close("reset")
+            else:
+                self._go(states.INTERRUPTED)
+                if self._controlled():
+                    self._recall_patient()
+        commanded, witnessed, booked_in = found.counts[:3]
+        self._events.add(
+            "interrupted",
+            run=found.id,
+            commanded_steps=commanded,
+            witnessed_steps=witnessed,
+            booked_in=booked_in,
+            uncertain_steps=run.uncertain if run else None,
+            why=why,
+        )
+        self._alarm("A_RESET")
+        self.journal.touch()
+
     # -- requests -----------------------------------------------------------------------------
 
     def plan(self, new_order, direct):
@@ -56,20 +86,19 @@ class Controller(Course):
         if crc is not None and crc != self.order.crc:
             raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
         self._check_way(next(self.order.items()).way)
-        pca = self.order.steps[0].pca is not None
-        if pca:
-            if self._patient is None:
-                from pump.patient import Patient
-
-                self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
-            self._patient.prescribe(
-                self.order.steps[0], self.config["limits"]["rate_max_al_per_h"]
-            )
+        self._end_reset()
+        if self.order.steps[0].pca is not None:
+            self._prescribe(False)
             self._patient.begin()
         if self.order.fill_al is not None:
             self._load(self.order.fill_al)
         self._runs += 1
         self.run = Run("%d-%d" % (self._events.boot, self._runs), self.order, self.motor.al)
+        try:
+            self.journal.open(self.run)
+        except OSError:
+            self._alarm("A_STORE")
+        self.order.text = None  # up to 8 kB, and kept now
         self._watchdog.arm()
         self.motor.forget_break()
         self._events.add(
@@ -92,16 +121,20 @@ class Controller(Course):
         return self._totals()
 
     def resume(self):
-        """Go on with the exact remainder."""
-        self._need(states.PAUSED)
+        """Go on with the exact remainder, after a pause or a reset."""
+        self._need(states.PAUSED, states.INTERRUPTED)
         if self._resume_at is not None:
             raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
         item = self.run.item()
         if item is not None:
             self._check_way(item.way)
         if self._controlled():
+            if not self._patient.ready:
+                self._prescribe(True)
             self._patient.begin()
+        self._watchdog.arm()
         self.motor.forget_break()
+        self._end_reset()
         self._events.add("resume", run=self.run.id)
         self._next_leg()
         return self._totals()
@@ -118,6 +151,7 @@ class Controller(Course):
             for code in self._alarms.stopping():
                 self._end_alarm(code)
         self._resume_at = None
+        self._end_reset()
         self._halt("stop")
         return self._totals() if self.run else {}
 
@@ -196,7 +230,7 @@ class Controller(Course):
     def load(self, volume_al):
         """Take note of a syringe with this volume. Also answers the empty and full alarms."""
         self._need_config()
-        self._need(states.IDLE, states.READY, states.PAUSED, states.ALARM)
+        self._need(states.IDLE, states.READY, states.PAUSED, states.INTERRUPTED, states.ALARM)
         capacity = self.config["syringe"]["capacity_al"]
         if not 0 < volume_al <= capacity:
             text = quantity.format(capacity, "volume")
@@ -229,6 +263,10 @@ class Controller(Course):
 
     def service(self):
         """Look after motion and deadlines. Call it in every pass of the main loop."""
+        self._serve()
+        self._keep()
+
+    def _serve(self):
         self._watchdog.feed()
         if self._patient is not None:
             self._patient.service()
@@ -281,8 +319,27 @@ class Controller(Course):
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _prescribe(self, resumed):
+        if self._patient is None:
+            from pump.patient import Patient
+
+            self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
+        most = self.config["limits"]["rate_max_al_per_h"]
+        self._patient.prescribe(self.order.steps[0], most, resumed)
+
+    def _recall_patient(self):
+        try:
+            self._prescribe(True)
+        except Refused:
+            pass  # the alarm says it; resume() asks again, after a person has cleared it
+
+    def _end_reset(self):
+        if self._alarms.clear("A_RESET"):
+            self._events.add("clear", code="A_RESET")
+
     def _load(self, volume_al):
         self.motor.load(volume_al)
+        self.journal.touch()
         self._events.add("load", volume_al=volume_al)
 
     def _check_way(self, way):

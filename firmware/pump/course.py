@@ -9,6 +9,7 @@ are states.TABLE; a change that the table doesn't hold is a fault, not a guess.
 from pump import alarms as alarm_table
 from pump import arith, states
 from pump.bolus import Bolus
+from pump.journal import Journal
 
 # What waits for a standstill, weakest first: a stronger request replaces a weaker one.
 _RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
@@ -36,10 +37,12 @@ class Course:
         self._storage = storage
         self._patient = None  # patient.Patient, once an order was patient-controlled
         self._resumable = False
+        self.journal = Journal(clock, storage)
 
     def _next_leg(self):
         run = self.run
         item = run.item()
+        self.journal.touch()
         self._bolus.follow(run)
         while item is not None and item.way and not sum(i.left() for i in run.leg_items()):
             run.next_item()  # less than a step, all of it
@@ -179,6 +182,7 @@ class Course:
         self._bolus.let_go()
         self._patient_stands()
         self.run.ended = True
+        self.journal.touch()
         self.order = None
         self._alarms.clear("A_NEAR_EMPTY")
         self.motor.release()
@@ -199,7 +203,18 @@ class Course:
             if self._alarms.raise_("A_NEAR_EMPTY"):
                 self._events.add("near_empty", run=self.run.id, remaining_nl=left // 10**9)
 
+    def _keep(self):
+        """Keep the run over a reset, when it is time. Whatever begins or ends says so by touch."""
+        run = self.run
+        if run is None or not self.journal.due():
+            return
+        crc, left = self.config.get("crc"), self.pause_left_ms()
+        if not self.journal.look(run, self.motor, crc, left, self._bolus.held):
+            self._alarm("A_STORE")
+
     def _go(self, state):
         if state != self.state and not states.may_follow(self.state, state):
             raise RuntimeError("state %s can't follow %s" % (state, self.state))
+        if state != self.state:
+            self.journal.touch()
         self.state = state

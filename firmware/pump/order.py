@@ -45,6 +45,7 @@ class Order:
         self.stop_ms = stop_ms
         self.repeat = repeat
         self.crc = crc
+        self.text = None  # sealed, as it came
         self._al = al_per_step
 
     def items(self):
@@ -116,7 +117,7 @@ def unseal(text, config):
         )
     fill = _whole(data, "fill_al", None)
     crc = text.split("\n", 1)[0].split(" ")[3]
-    return make(
+    made = make(
         str(data.get("name", ""))[:64],
         steps,
         config,
@@ -126,6 +127,14 @@ def unseal(text, config):
         crc,
         _whole(data, "repeat", 1),
     )
+    made.text = text
+    return made
+
+
+def direct(mode, step, config):
+    """Return the Order of one step that was asked for by a command."""
+    data = {"schema": VERSION, "name": mode, "steps": [dict(step, mode=mode)]}
+    return unseal(sealed.seal(KIND, VERSION, json.dumps(data)), config)
 
 
 def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", repeat=1):

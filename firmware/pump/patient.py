@@ -12,9 +12,8 @@ from micropython import const
 from pump import sealed
 from pump.errors import Refused
 from pump.pca import Pca
+from pump.slots import Slots
 
-_FILE = "/pca.sealed"
-_KIND = "pca"
 _STORE_MS = const(60_000)
 _GRACE_MS = const(70_000)  # what may have flowed since it was stored: main looks every second
 
@@ -26,14 +25,21 @@ class Patient:
         self._clock = clock
         self._events = events
         self._alarms = alarms
-        self._storage = storage
+        self._slots = Slots(storage, "pca")
         self._rules = None
         self._stored_ms = 0
         self._damaged = False
         self.flowing = False  # as the rules have been told
 
-    def prescribe(self, step, rate_max):
+    @property
+    def ready(self):
+        """True when rules are in force."""
+        return self._rules is not None
+
+    def prescribe(self, step, rate_max, resumed=False):
         """Put an order's rules in force, with the history so far; or raise Refused.
+
+        resumed: it is the order that the history's counts are of; else they begin at 0.
 
         E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
         so by clearing the alarm.
@@ -52,8 +58,9 @@ class Patient:
                 next_step="find out what was given; `clear`, then begin without a history",
             )
         if history is not None:
-            history[2], history[3] = [0, 0], [0, 0]  # counts are this order's own
-            history[4] = [0] * len(history[4])
+            if not resumed:
+                history[2], history[3] = [0, 0], [0, 0]
+                history[4] = [0] * len(history[4])
             rules.restore(history, now, grace)
         self._rules = rules
 
@@ -61,7 +68,7 @@ class Patient:
         """A person has cleared the alarm: a damaged history counts as none from now on."""
         if self._damaged:
             self._damaged = False
-            self._storage.write(_FILE, sealed.seal(_KIND, 1, "null"))
+            self._slots.write("null")
 
     def begin(self):
         """The basal rate begins or goes on. Raise Refused when a limit leaves no room for it."""
@@ -119,13 +126,9 @@ class Patient:
         return view
 
     def _load(self):
-        text = self._storage.read(_FILE)
-        if text is None:
-            return None
         try:
-            return json.loads(sealed.unseal(_KIND, 1, text))
+            return json.loads(self._slots.read() or "null")
         except (sealed.SealError, ValueError):
-            # Written beside and renamed, so a power cut does not do this.
             self._damaged = True
             self._alarms.raise_("A_STORE")
             self._events.add("fault", code="A_STORE", text="the history of doses is damaged")
@@ -136,7 +139,7 @@ class Patient:
         self._stored_ms = now = self._clock.ms()
         text = json.dumps(self._rules.dump(now))
         try:
-            self._storage.write(_FILE, sealed.seal(_KIND, 1, text))
+            self._slots.write(text)
         except OSError:
             if self._alarms.raise_("A_STORE"):
                 self._events.add("alarm", code="A_STORE", priority="low", text="flash failed")

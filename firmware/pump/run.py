@@ -7,7 +7,7 @@ steps after a reversal are witnessed, but not booked as delivered.
 from micropython import const
 
 from pump import arith
-from pump.program import Item
+from pump.program import Item, restored
 
 _WINDOW = const(50)  # items unrolled at a time; one motion never goes beyond
 
@@ -28,7 +28,9 @@ class Run:
         self.kvo_steps = 0
         self.ended = False
         self.kvo = None  # the item that keeps the vein open after the order
+        self.uncertain = 0  # steps that a power cut may have kept from the books
         self._source = order.items()
+        self._taken = 0  # items unrolled so far
         self._unrolled_ms = 0
         self._rest = {1: 0, -1: 0}  # volume beyond the last step unrolled, each way
         self._carry = 0  # the same of the last infusing item that was left
@@ -42,13 +44,61 @@ class Run:
         # The item before stays: rest_ms() asks for it.
         self._items = self._items[self._index - 1 : self._index] if self._index else []
         self._index = len(self._items)
+        self._append()
+
+    def _append(self):
         for item in self._source:
+            self._taken += 1
             self._unrolled_ms += item.duration_ms
             if item.way:
                 self._rest[item.way] = item.fix(self._rest[item.way], self.al)
             self._items.append(item)
             if len(self._items) > _WINDOW:
                 break
+
+    # -- over a reset -------------------------------------------------------------------------
+
+    def dump(self):
+        """Return where the run stands as lists and integers, for JSON."""
+        items, at = self._items, self._index
+        end = min(at + 1, len(items))
+        while end < len(items) and items[end - 1].dose_al:
+            end += 1  # the item under a dose on top
+        rests = []  # where the items behind these go on, each way
+        for way in (1, -1):
+            rest = self._rest[way]
+            for item in items[end:]:
+                if item.way == way and item.kind != "kvo":
+                    rest = item.phase_al
+                    break
+            rests.append(rest)
+        return [
+            [self.commanded, self.witnessed, self.booked_in, self.booked_out, self.takeup,
+             self.kvo_steps],
+            [self._taken - (len(items) - end), self._carry, self._extra_al, self.uncertain],
+            rests,
+            [item.dump() for item in items[at:end]],
+            self.kvo.dump() if self.kvo else None,
+        ]  # fmt: skip
+
+    def restore(self, data):
+        """Take over a dump of this order's run."""
+        counts, rest, rests, items, kvo = data
+        self._taken, self._carry, self._extra_al, self.uncertain = rest
+        self.commanded, self.witnessed, self.booked_in, self.booked_out = counts[:4]
+        self.takeup, self.kvo_steps = counts[4:]
+        self._source = self.order.items()
+        self._unrolled_ms = 0
+        for _ in range(self._taken):
+            self._unrolled_ms += next(self._source).duration_ms
+        if kvo is not None:
+            self.kvo, self.ended = restored(kvo), True
+        self._rest = {1: rests[0], -1: rests[1]}
+        self._items, self._index = [restored(item) for item in items], 0
+        self._append()
+        self._sum_up()
+
+    # -- the items ----------------------------------------------------------------------------
 
     def item(self):
         """Return the item under way, None when all are done."""
@@ -77,6 +127,7 @@ class Run:
             made -= part
             if part:
                 self._unseen.append([item, part])
+                item.phase_al = 0  # at least; the motor knows when it stands, after a reset nobody
                 if item.kind != "kvo":
                     self.commanded += part
             if item.left() or item is self.kvo:
@@ -209,6 +260,9 @@ class Run:
             elif item.way > 0:
                 phase = item.fix(phase, self.al)
         self._rest[1] = phase
+        self._sum_up()
+
+    def _sum_up(self):
         order = self.order
         self.ordered = order.steps_of(-1)
         self.ordered += arith.steps_of(order.volume_al(1) + self._extra_al, self.al)
@@ -253,6 +307,8 @@ class Run:
         view["takeup_steps"] = self.takeup
         view["withdrawn_nl"] = self.booked_out * self.al // 10**9
         view["kvo_steps"] = self.kvo_steps
+        if self.uncertain:
+            view["uncertain_steps"] = self.uncertain
         if self._extra_al:
             view["bolus_nl"] = self._extra_al // 10**9
         view["order_crc"] = self.order.crc

@@ -19,6 +19,9 @@ errors = resources.firmware_module("errors")
 events = resources.firmware_module("events")
 link_module = resources.firmware_module("link")
 motor_module = resources.firmware_module("motor")
+order = resources.firmware_module("order")
+slots = resources.firmware_module("slots")
+recovery = resources.firmware_module("recovery")
 sealed = resources.firmware_module("sealed")
 tick = resources.firmware_module("tick")
 
@@ -35,6 +38,12 @@ def configuration(**motion):
     config = json.loads(sealed.unseal("config", 1, CONFIG))
     config["motion"].update(motion)
     return config
+
+
+def compiled(steps, config, name="test", **more):
+    """Return the order of some step dicts as the host sends it; ``more``: its other keys."""
+    data = {"schema": 1, "name": name, "steps": steps, **more}
+    return order.unseal(sealed.seal("order", 1, json.dumps(data)), config)
 
 
 class Clock:
@@ -82,6 +91,7 @@ class PlayedDose:
         self.edges = []
         self._ends = self._plan = ()
         self.flags = 0
+        self.number = self._kind = self._before = 0
         self._broken = False
 
     def forget_break(self):
@@ -95,9 +105,11 @@ class PlayedDose:
             self._plan = self._plan[: self.seen]
             self.made = self.seen
 
-    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias):
+    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias, kind):
         assert not self.active, "a motion runs already"
         assert self._pins.on and self._pins.way
+        self.number = self.number + 1 & 0x3FFF
+        self._kind, self._before = kind, self.seen
         self._start = self._clock.now
         self._plan = [self._start + at for at in flow.expand(segments)]
         gaps = flow.intervals([self._start, *self._plan])
@@ -134,6 +146,9 @@ class PlayedDose:
     def stalled(self):
         return False
 
+    def queued_us(self):
+        return 600_000
+
     def flying(self):
         return int(self.active and self.made > self.seen)
 
@@ -154,6 +169,12 @@ class PlayedDose:
             ramp.pop(0)  # as tick.rewind(): never past the ordered steps
         self._plan = kept + (flow.expand(ramp, kept[-1]) if ramp else [])
         self._gaps = flow.intervals([self._start, *self._plan])
+
+    def kept(self):
+        """Return what hal.witness.kept() says after a reset in this moment, which ends it all."""
+        if self.active:
+            self.end()
+        return self.number << 2 | self._kind, self.seen, self._before
 
     def next_change(self):
         """Return when something happens next that main is woken for: the end."""
@@ -190,6 +211,9 @@ class Storage:
         if self.failing:
             raise OSError(28)
         self.files[name] = text
+
+    def remove(self, name):
+        self.files.pop(name, None)
 
 
 class Serial:
@@ -232,8 +256,34 @@ class Bench:
         self.motor = None
         self.left = False
         if config is not None:
-            self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
-            self.controller.configure(config, self.motor)
+            self.build(config)
+
+    def reboot(self, power_lost=False, config=None):
+        """Return the bench after a reset: the flash is as it was, all else begins anew.
+
+        ``edges`` of the new dose has those of the old one; time starts at 0.
+        """
+        kept = self.dose.kept()
+        new = Bench()
+        new.events.boot = self.events.boot + 1
+        new.storage.files = self.storage.files
+        config = config or self.controller.config
+        journal = new.controller.journal
+        record = journal.recall()
+        found = None
+        if record is not None:
+            found = recovery.recover(journal, record, config, None if power_lost else kept)
+        new.dose.edges = self.dose.edges
+        new.build(config)
+        if found is not None:
+            new.controller.interrupted(found)
+        new.controller.service()
+        return new
+
+    def build(self, config):
+        """Put a configuration in force."""
+        self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
+        self.controller.configure(config, self.motor)
 
     # -- what commands and link ask of app.App ------------------------------------------------
 
@@ -252,9 +302,7 @@ class Bench:
         }
 
     def configure(self, text):
-        config = config_module.check(text)
-        self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
-        self.controller.configure(config, self.motor)
+        self.build(config_module.check(text))
         return {"config_crc": config_module.crc_of(text)}
 
     def config_text(self):

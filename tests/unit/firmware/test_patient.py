@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from unit.firmware.bench import Bench, errors
+from unit.firmware.bench import Bench, compiled, errors
 from unit.firmware.test_therapy import AL, ML, SLOW
 
 from doseloop import resources
 
 order = resources.firmware_module("order")
-sealed = resources.firmware_module("sealed")
+slots = resources.firmware_module("slots")
 tick = resources.firmware_module("tick")
 
 MIN = 60_000
@@ -28,7 +28,7 @@ STEP = {
 def begun(step=STEP, bench=None):
     bench = bench or Bench(SLOW)
     bench.table.run("load", {"volume_al": 50 * ML})
-    bench.controller.plan(order.make("pca", [step], SLOW), False)
+    bench.controller.plan(compiled([step], SLOW), False)
     bench.controller.start()
     return bench
 
@@ -114,7 +114,7 @@ def test_a_start_that_the_limit_leaves_no_room_for_names_the_wait():
 
 def test_a_damaged_history_is_for_a_person_to_judge():
     bench = Bench(SLOW)
-    bench.storage.files["/pca.sealed"] = "doseloop pca 1 00000000\n[]\n"
+    bench.storage.files["pca.a"] = "doseloop pca 1 00000000\n[]\n"
     with pytest.raises(errors.Refused) as caught:
         begun(bench=bench)
     assert caught.value.code == "E_STORE"
@@ -168,13 +168,14 @@ def test_a_failing_flash_warns_and_does_not_disturb():
 
 def test_what_is_stored_is_sealed_and_comes_before_the_motor():
     bench = begun()
-    before = bench.storage.files["/pca.sealed"]
+    kept = slots.Slots(bench.storage, "pca")
+    before = kept.read()
     ask(bench)
-    text = bench.storage.files["/pca.sealed"]
+    text = kept.read()
     assert text != before
-    assert json.loads(sealed.unseal("pca", 1, text))[2] == [0, 1]
+    assert json.loads(text)[2] == [0, 1]
     to(bench, 3)
-    assert bench.storage.files["/pca.sealed"] != text, "and every minute"
+    assert kept.read() != text, "and every minute"
 
 
 def test_a_pause_ends_a_dose_and_the_lockout_goes_on():

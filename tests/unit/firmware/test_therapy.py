@@ -4,11 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.firmware import flow
-from unit.firmware.bench import Bench, configuration, errors
-
-from doseloop import resources
-
-order = resources.firmware_module("order")
+from unit.firmware.bench import Bench, compiled, configuration, errors
 
 SLOW = configuration(pull_in_hz=20_000, backlash_steps=0)  # no ramps, no take-up
 AL = SLOW["motion"]["al_per_step"]
@@ -19,7 +15,8 @@ def started(steps, config=SLOW, fill=50 * ML, **options):
     """Return a bench that has begun an order of step dicts."""
     bench = Bench(config)
     bench.table.run("load", {"volume_al": fill})
-    bench.controller.plan(order.make("test", steps, config, **options), False)
+    options["kvo_al_per_h"] = options.pop("kvo", None)
+    bench.controller.plan(compiled(steps, config, **options), False)
     bench.controller.start()
     return bench
 

@@ -102,11 +102,14 @@ def _geometry(text):
     return bench
 
 
-def _read(name):
+def _stored():
+    """Return the sealed configuration that the board has on flash, or None."""
+    from pump import sealed, slots
+    from pump.hal import storage
+
     try:
-        with open(name) as file:
-            return file.read()
-    except OSError:
+        return slots.Slots(storage, "config").read()
+    except sealed.SealError:
         return None
 
 
@@ -130,7 +133,7 @@ class World:
         self.kernel = kernel.it
         self.reset_type = kernel.Reset
         self._addresses = addresses
-        text = options.get("config") or _read("/config.sealed")
+        text = options.get("config") or _stored()
         geometry = _geometry(text)
         geometry["unique_id"] = unhexlify(options.get("serial") or "0000000000000001")
         self.board = Board(geometry, trace)
@@ -190,6 +193,8 @@ class World:
         it.wakes = []
         it.boot_at = it.now
         it.pioblock.reset()
+        if cause == "power":
+            it.pioblock.power_lost()
         self.board.release_pins()
         self.board.faults.pop("main_hang", None)
         self.board.faults.pop("tick_dead", None)
@@ -206,7 +211,7 @@ class World:
         def add(log, e, **fields):
             event = record(log, e, **fields)
             if e == "config":
-                self.board.reshape(_geometry(_read("/config.sealed")))
+                self.board.reshape(_geometry(_stored()))
             elif e == "load":
                 self.board.mount()
             self.line.saw(it, e)
@@ -220,7 +225,7 @@ class World:
     def _configure(self):
         """Store the configuration given on the command line, as `config push` would."""
         text, self._config = self._config, None
-        if text is not None and text != _read("/config.sealed"):
+        if text is not None and text != _stored():
             from pump import config
             from pump.hal import storage
 
