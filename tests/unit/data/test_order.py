@@ -206,6 +206,7 @@ def test_fifty_steps_and_not_one_more(order_file):
         load_order(order_file(head))
 
 
+@pytest.mark.requirement("A1")
 @pytest.mark.parametrize(
     ("old", "new", "code", "nearest"),
     [
@@ -229,6 +230,7 @@ def test_beyond_board_and_syringe_is_refused_with_the_nearest(
     assert caught.value.exit_code == 5
 
 
+@pytest.mark.requirement("A1")
 def test_the_nearest_rates_are_themselves_allowed(order_file, config):
     for rate in ("12494.217852216 mL/h", "581.807357439 nL/h"):
         check_order(load_order(order_file(ORDER.replace("5 mL/h", rate, 1))), config)

@@ -19,6 +19,7 @@ errors = resources.firmware_module("errors")
 events = resources.firmware_module("events")
 link_module = resources.firmware_module("link")
 motor_module = resources.firmware_module("motor")
+quantity = resources.firmware_module("quantity")
 sealed = resources.firmware_module("sealed")
 tick = resources.firmware_module("tick")
 
