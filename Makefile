@@ -36,11 +36,12 @@ demo: $(READY) ## the main job: an infusion on the simulated board, with a repor
 test: lint ## lint, then every test that needs no hardware
 	$(BIN)/python -m pytest -x -q -n $(WORKERS) --dist loadfile tests
 
-lint: $(READY) ## ruff, and pyright on the host tools (strict) and on the firmware (Pico stubs)
+lint: $(READY) ## ruff, pyright on host tools (strict) and firmware (Pico stubs), requirements trace
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --warnings
 	$(BIN)/pyright --project pyrightconfig.firmware.json
+	PYTHONPATH=tests $(BIN)/python -m requirements.page --check
 
 format: $(READY) ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix --quiet . || true
@@ -58,10 +59,11 @@ perf: $(READY) ## the performance table on the emulated RP2040, some 20 minutes;
 soak-emulated: $(READY) ## what is too long for make test on the emulated RP2040; needs an image
 	$(BIN)/python -m pytest -s -m soak tests/emulated/soak_deploy.py tests/emulated/soak_line.py tests/emulated/soak_heap.py
 
-docs: $(READY) ## write the generated pages anew: docs/wiring.md, reference.md, performance.md
+docs: $(READY) ## write the generated pages anew: wiring.md, reference.md, performance.md, requirements.md
 	$(BIN)/python -m doseloop.wiring
 	$(BIN)/python -m doseloop.reference
 	PYTHONPATH=tests $(BIN)/python -m emulated.perf.page
+	PYTHONPATH=tests $(BIN)/python -m requirements.page
 
 lock: ## resolve the dependencies anew into the hashed lock files
 	@test -x out/uv/bin/uv || { $(PYTHON) -m venv out/uv && out/uv/bin/python -m pip --quiet install uv==$(UV_VERSION); }

@@ -113,6 +113,7 @@ class Commands:
         return {"commands": sorted(TABLE)}
 
     def _status(self, args):
+        self._app.controller.service()  # main may have looked a second ago, before a change
         return self._app.status()
 
     def _events(self, args):

@@ -78,7 +78,9 @@ class Controller(Course):
         """Return the plan of the order that waits or runs."""
         if self.order is None:
             raise Refused("E_STATE", "there is no order")
-        return self.order.view(self.config["syringe"], self.motor.al)
+        # An order needs a step more than there is when its volume reaches one.
+        held_al = (self.motor.room(1) + 1) * self.motor.al - 1
+        return self.order.view(self.config["syringe"], self.motor.al, held_al)
 
     def start(self, crc=None):
         """Begin the order. ``crc``: that of the order the host has shown, to be sure."""

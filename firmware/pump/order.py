@@ -68,13 +68,20 @@ class Order:
         """Return the planned duration without ramps and take-up."""
         return self.repeat * sum(step.total_ms() for step in self.steps)
 
-    def syringe_changes(self, capacity_al):
-        """Return how many more full syringes the order needs, 0 without a declared fill."""
-        if self.fill_al is None:
-            return 0
-        return max(0, -(-(self.volume_al(1) - self.fill_al) // capacity_al))
+    def syringe_changes(self, capacity_al, held_al):
+        """Return how many more full syringes the order needs. held_al: what is mounted holds;
+        a declared fill takes its place."""
+        level = held_al if self.fill_al is None else self.fill_al
+        changes = 0
+        for _ in range(self.repeat):
+            for step in self.steps:
+                level -= step.way * step.total_al()
+                if level < 0:
+                    changes -= level // capacity_al
+                    level %= capacity_al
+        return changes
 
-    def view(self, syringe, al_per_step):
+    def view(self, syringe, al_per_step, held_al):
         """Return the plan as replies carry it; a stretch is (mode, rate, steps, ms) of a step."""
         return {
             "ordered_steps": self.total_steps(),
@@ -84,7 +91,7 @@ class Order:
                 for step in self.steps
             ],
             "repeat": self.repeat,
-            "syringe_changes": self.syringe_changes(syringe["capacity_al"]),
+            "syringe_changes": self.syringe_changes(syringe["capacity_al"], held_al),
             "syringe": syringe["model"],
             "fill_al": self.fill_al,
             "order_crc": self.crc,

@@ -34,6 +34,7 @@ class Run:
         self._unrolled_ms = 0
         self._rest = {1: 0, -1: 0}  # volume beyond the last step unrolled, each way
         self._carry = 0  # the same of the last infusing item that was left
+        self._last_rate = 0  # and that item's rate
         self._extra_al = 0  # doses on top of the order
         self._unseen = []  # [item, steps made of it that the witness has not seen yet]
         self._items = []
@@ -160,6 +161,7 @@ class Run:
         item = self._items[self._index]
         if item.way > 0 and item.kind != "kvo":
             self._carry = item.rest_al
+            self._last_rate = item.rate
         self._index += 1
         if self._index == len(self._items):
             self._unroll()
@@ -181,8 +183,8 @@ class Run:
         return arith.duration_of(before.rest_al, before.rate)
 
     def keep_open(self, rate_al_per_h, steps):
-        """The order is done: go on at the KVO rate, never above the rate it ended with."""
-        rate = min(rate_al_per_h, self._items[-1].rate or rate_al_per_h)
+        """The order is done: go on at the KVO rate, never above the rate it last infused with."""
+        rate = min(rate_al_per_h, self._last_rate or rate_al_per_h)
         self.kvo = Item("kvo", rate, steps * self.al, 0)
         self.kvo.fix(0, self.al)
 

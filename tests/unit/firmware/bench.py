@@ -20,9 +20,10 @@ events = resources.firmware_module("events")
 link_module = resources.firmware_module("link")
 motor_module = resources.firmware_module("motor")
 order = resources.firmware_module("order")
-slots = resources.firmware_module("slots")
+quantity = resources.firmware_module("quantity")
 recovery = resources.firmware_module("recovery")
 sealed = resources.firmware_module("sealed")
+slots = resources.firmware_module("slots")
 tick = resources.firmware_module("tick")
 
 _VECTORS = Path(__file__).parents[2] / "vectors"
