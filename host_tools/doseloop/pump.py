@@ -21,7 +21,7 @@ import msgspec
 
 from doseloop import errors, ports, results, wire
 from doseloop.errors import LinkError
-from doseloop.results import Delivered, Event, Identity, PcaState, Plan, Status, Telemetry
+from doseloop.results import Change, Delivered, Event, Identity, PcaState, Plan, Status, Telemetry
 from doseloop.session import DEADLINE_S, Session
 from doseloop.transport import SerialTransport, Transport
 
@@ -153,9 +153,20 @@ class Pump:
     # -- setting and moving: the same protocol version is a must ---------------------------
 
     def push_config(self, sealed: str) -> str:
-        """Set the configuration; returns its CRC as the pump has it. Only when idle."""
+        """Set the configuration; returns its CRC as the pump has it. Only when idle.
+
+        Proposed and confirmed in one go: whoever asks a person in between calls the two.
+        """
+        return str(self.confirm(self.propose_config(sealed).digest).get("config_crc"))
+
+    def propose_config(self, sealed: str) -> Change:
+        """Let the pump check a configuration; `confirm` puts it in force."""
         self._put("config", sealed)
-        return str(self._move("config", {"size": len(sealed)}).get("config_crc"))
+        return self._change("config", {"size": len(sealed)})
+
+    def confirm(self, digest: str) -> dict[str, Any]:
+        """Put in effect the change that was proposed, if it is the one with this digest."""
+        return self._move("confirm", {"digest": digest})
 
     def order(self, sealed: str) -> Plan:
         """Load a sealed order and return its plan; nothing moves yet."""
@@ -221,8 +232,15 @@ class Pump:
         self._move("resume")
 
     def set_rate(self, rate_al_per_h: int) -> None:
-        """Set the rate of the running stretch; takes effect at once, no step lost or doubled."""
-        self._move("rate", {"rate_al_per_h": rate_al_per_h})
+        """Set the rate of the running stretch; takes effect at once, no step lost or doubled.
+
+        Proposed and confirmed in one go: whoever asks a person in between calls the two.
+        """
+        self.confirm(self.propose_rate(rate_al_per_h).digest)
+
+    def propose_rate(self, rate_al_per_h: int) -> Change:
+        """Let the pump check a rate for the running stretch; `confirm` puts it in effect."""
+        return self._change("rate", {"rate_al_per_h": rate_al_per_h})
 
     def load(self, volume_al: int) -> None:
         """Set the volume of the syringe that was just mounted."""
@@ -351,6 +369,9 @@ class Pump:
 
     def _plan(self, command: str, args: dict[str, Any]) -> Plan:
         return results.convert(self._move(command, args), Plan, "plan")
+
+    def _change(self, command: str, args: dict[str, Any]) -> Change:
+        return results.convert(self._move(command, args), Change, "proposal")
 
     def _put(self, slot: str, text: str) -> None:
         wire.check_protocol(self.identity.protocol, self.port)
