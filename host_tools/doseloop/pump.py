@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from doseloop import errors, ports, results, wire
+from doseloop import ports, quantities, results, wire
 from doseloop.errors import LinkError
 from doseloop.results import Change, Delivered, Event, Identity, PcaState, Plan, Status, Telemetry
 from doseloop.session import DEADLINE_S, Session
@@ -181,7 +181,7 @@ class Pump:
         duration_ms: int | None = None,
     ) -> Plan:
         """Load a simple order, two of the three given, and return its plan."""
-        return self._plan("infuse", _given(volume_al, rate_al_per_h, duration_ms))
+        return self._plan("infuse", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
 
     def withdraw(
         self,
@@ -191,7 +191,7 @@ class Pump:
         duration_ms: int | None = None,
     ) -> Plan:
         """Load a simple withdrawal, two of the three given, and return its plan."""
-        return self._plan("withdraw", _given(volume_al, rate_al_per_h, duration_ms))
+        return self._plan("withdraw", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
 
     def bolus(
         self,
@@ -204,7 +204,7 @@ class Pump:
 
         `start` gives it; `hold`, called at least three times a second, gives it while it is held.
         """
-        return self._plan("bolus", _given(volume_al, rate_al_per_h, duration_ms))
+        return self._plan("bolus", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
 
     def hold(self) -> None:
         """Start the loaded bolus or keep it going: it ends 0.3 s after the last call."""
@@ -397,19 +397,3 @@ class Pump:
         return msgspec.structs.replace(
             status, pump=msgspec.structs.replace(status.pump, port=self.port)
         )
-
-
-def _given(
-    volume_al: int | None, rate_al_per_h: int | None, duration_ms: int | None
-) -> dict[str, int]:
-    args = {
-        "volume_al": volume_al,
-        "rate_al_per_h": rate_al_per_h,
-        "duration_ms": duration_ms,
-    }
-    given = {name: value for name, value in args.items() if value is not None}
-    if len(given) != 2:
-        raise errors.UsageError(
-            "give exactly two of volume, rate and duration", next="doseloop infuse --help"
-        )
-    return given
