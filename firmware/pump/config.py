@@ -98,6 +98,11 @@ def _check_board(board):
             raise Refused("E_CONFIG", "board.pins.%s is missing" % name)
 
 
+def named(config):
+    """Return board and syringe of a configuration, for people."""
+    return "%s with %s" % (config["board"]["name"], config["syringe"]["model"])
+
+
 def crc_of(text):
     """Return the CRC-32 that a sealed text carries, as hex text."""
     return text.split("\n", 1)[0].split(" ")[3]

@@ -6,7 +6,8 @@ ended, is course.py's.
 
 from micropython import const
 
-from pump import order, quantity, states
+from pump import config as config_module
+from pump import order, quantity, sealed, states
 from pump.course import Course
 from pump.errors import Refused
 from pump.run import Run
@@ -20,6 +21,17 @@ class Controller(Course):
     """What a host or a person may ask, in which state, and what is due."""
 
     # -- configuration ------------------------------------------------------------------------
+
+    def propose_config(self, text, configure):
+        """Check a sealed configuration; ``configure(text)`` puts it in force when confirmed."""
+        self._need(states.IDLE, states.READY)
+        new, old = config_module.check(text), self.config
+        reply = self.pending.propose(config_module.crc_of(text), lambda: configure(text))
+        reply["old"] = old and config_module.named(old)
+        reply["new"] = config_module.named(new)
+        reply["old_al_per_step"] = old and old["motion"]["al_per_step"]
+        reply["new_al_per_step"] = new["motion"]["al_per_step"]
+        return reply
 
     def configure(self, config, motor):
         """Put a configuration in force. Nothing is loaded and no order is kept."""
@@ -67,6 +79,7 @@ class Controller(Course):
         if direct:
             motor = self.motor
             order.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
+        self.pending.drop()  # a configuration: it would take this order away
         self.order = new_order
         self._go(states.READY)
         self._events.add(
@@ -94,6 +107,7 @@ class Controller(Course):
             self._patient.begin()
         if self.order.fill_al is not None:
             self._load(self.order.fill_al)
+        self.pending.drop()
         self._runs += 1
         self.run = Run("%d-%d" % (self._events.boot, self._runs), self.order, self.motor.al)
         try:
@@ -157,15 +171,26 @@ class Controller(Course):
         self._halt("stop")
         return self._totals() if self.run else {}
 
+    def propose_rate(self, rate_al_per_h):
+        """Check a new rate for the item under way. It comes into effect when it is confirmed."""
+        item = self._may_change(rate_al_per_h)
+        if self._controlled():
+            self._patient.check_basal(rate_al_per_h)
+        old = item.rate
+        change = "%s %d %d %d" % (self.run.id, item.number, old, rate_al_per_h)
+        reply = self.pending.propose(
+            sealed.crc_hex(change),
+            lambda: self.change_rate(rate_al_per_h),
+            lambda: self.run.item() is item and item.rate == old,
+        )
+        reply["old"] = quantity.format(old, "rate")
+        reply["new"] = quantity.format(rate_al_per_h, "rate")
+        reply["old_al_per_h"], reply["new_al_per_h"] = old, rate_al_per_h
+        return reply
+
     def change_rate(self, rate_al_per_h):
         """Change the rate in effect; the ordered volume stays, the end moves."""
-        self._need_run()
-        item = self.run.item()
-        if item is None or not item.way or self.motor.taking_up or self._then is not None:
-            raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
-        if item.kind not in ("infuse", "withdraw", "basal"):
-            raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
-        order.check_rate(rate_al_per_h, self.config["limits"])
+        item = self._may_change(rate_al_per_h)
         if self._controlled():
             self._patient.change_basal(rate_al_per_h)
         self._new_rate = (item, rate_al_per_h)
@@ -174,6 +199,17 @@ class Controller(Course):
         else:
             self._halt("rate")
         return {"rate_al_per_h": rate_al_per_h}
+
+    def _may_change(self, rate_al_per_h):
+        """Return the item that can have this rate now, or raise Refused."""
+        self._need_run()
+        item = self.run.item()
+        if item is None or not item.way or self.motor.taking_up or self._then is not None:
+            raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
+        if item.kind not in ("infuse", "withdraw", "basal"):
+            raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
+        order.check_rate(rate_al_per_h, self.config["limits"])
+        return item
 
     def bolus_now(self, volume_al, rate_al_per_h):
         """Give a dose on top of the run; the order's own rate and volume stay."""

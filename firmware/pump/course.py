@@ -10,6 +10,7 @@ from pump import alarms as alarm_table
 from pump import arith, states
 from pump.bolus import Bolus
 from pump.journal import Journal
+from pump.pending import Pending
 
 # What waits for a standstill, weakest first: a stronger request replaces a weaker one.
 _RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
@@ -33,6 +34,7 @@ class Course:
         self._resume_at = None  # end of an ordered pause, ms
         self._then = None  # what to do when a stop ramp is done: a key of _RANK
         self._new_rate = (None, 0)  # item and rate that a change of rate is for
+        self.pending = Pending(clock)
         self._bolus = Bolus(events)
         self._storage = storage
         self._patient = None  # patient.Patient, once an order was patient-controlled
@@ -160,6 +162,7 @@ class Course:
         if self._alarms.raise_(code):
             self._events.add("alarm", code=code, priority=priority, text=text)
         if stops:
+            self.pending.drop()
             self._resumable = resumable and self.run is not None and not self.run.ended
             self._leave_pause()
             self._apply_rate()  # it was accepted, and a patient's rules reckon with it
@@ -178,6 +181,7 @@ class Course:
     def _close(self, reason):
         if self.run is None or self.run.ended:
             return
+        self.pending.drop()
         self._bolus.end(self.run)
         self._bolus.let_go()
         self._patient_stands()

@@ -144,7 +144,7 @@ def direct(mode, step, config):
     return unseal(sealed.seal(KIND, VERSION, json.dumps(data)), config)
 
 
-def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", repeat=1):
+def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, repeat=1):
     """Return a checked Order of step dicts (the compiled order's), for this configuration."""
     capacity = config["syringe"]["capacity_al"]
     if fill_al is not None and not 0 < fill_al <= capacity:
@@ -159,6 +159,9 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", rep
     if repeat * sum(step.size() for step in steps) > UNROLLED_MAX:
         raise Refused("E_ORDER", "more than %d doses, stairs and steps" % UNROLLED_MAX)
     al = config["motion"]["al_per_step"]
+    if crc is None:  # not sealed: the digest of what it came to
+        values = [(step.mode, step.rate, step.volume_al, step.duration_ms) for step in steps]
+        crc = sealed.crc_hex("%s %d" % (values, al))
     order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
     moving = [step for step in steps if step.way]
     if moving and not steps[0].pca and not order.total_steps():

@@ -105,6 +105,10 @@ class Patient:
             self._store()
         return why
 
+    def check_basal(self, rate_al_per_h):
+        """Raise Refused when the basal rate can't become this one now."""
+        self._rules.check_basal(self._clock.ms(), rate_al_per_h)
+
     def change_basal(self, rate_al_per_h):
         """Change the basal rate, or raise Refused and change nothing."""
         self._rules.change_basal(self._clock.ms(), rate_al_per_h)

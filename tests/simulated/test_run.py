@@ -240,3 +240,18 @@ def test_pause_rate_and_resume_lose_no_step(cli, sim, tmp_path):
     pump.end()
     seen = edges(tmp_path / "trace.txt")
     assert [position for _, position in seen] == list(range(1, run.ordered_steps + 1))
+
+
+def test_the_plan_foretells_the_plunger_and_what_it_uses_of_the_limits(cli, sim, order):
+    path = order('mode = "infuse"\nvolume = "1 mL"\nrate = "120 mL/h"')
+    pump = sim(held=False)
+    plan = cli("run", path, "--dry-run", "--port", pump.port)
+    assert plan.code == 0 and "ends at step" in plan.out and "120 mL/h: " in plan.out
+    seen = cli("run", path, "--dry-run", "--json", "--port", pump.port).json["outlook"]
+    limits = cli("info", "--port", pump.port, "--json").json["config"]["limits"]
+    assert {key: seen[key] for key in limits} == limits
+    assert seen["fastest_al_per_h"] == seen["slowest_al_per_h"] == 120 * ML
+    assert cli("run", path, "--yes", "--port", pump.port).code == 0
+    syringe = cli("status", "--json", "--port", pump.port).json["syringe"]
+    assert syringe["position_steps"] == seen["position_steps"] > 5_000
+    assert syringe["remaining_nl"] == seen["remaining_nl"]
