@@ -32,8 +32,10 @@ class Patient:
         self._damaged = False
         self.flowing = False  # as the rules have been told
 
-    def prescribe(self, step, rate_max):
+    def prescribe(self, step, rate_max, unmet=0):
         """Put an order's rules in force, with the history so far; or raise Refused.
+
+        unmet: demands that came since it was planned.
 
         E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
         so by clearing the alarm.
@@ -55,6 +57,8 @@ class Patient:
             history[2], history[3] = [0, 0], [0, 0]  # counts are this order's own
             history[4] = [0] * len(history[4])
             rules.restore(history, now, grace)
+        for _ in range(unmet):
+            rules.deny("state")
         self._rules = rules
 
     def acknowledge(self):

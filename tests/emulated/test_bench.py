@@ -327,7 +327,6 @@ def test_faults_and_buttons_by_command(
     ("line", "why"),
     [
         ("until end", "inside the chip"),
-        ("press bolus", "no such input"),
         ("fault tick_dead", "inside the chip"),
         ("fault stall 3", "no value"),
         ("fault end_switch left", "front or back"),
