@@ -101,7 +101,9 @@ class App:
                 return TickTimer(state, generator, ends, segs, pins.inputs, witness, usb)
 
             dose = DoseLoop(generator, witness, self.clock, timer_of)
-            self._wake = TickWake(dose.state)
+            button = pins.button
+            self.controller.button = button  # pyright: ignore[reportAttributeAccessIssue]
+            self._wake = TickWake(dose.state, button.news) if button else TickWake(dose.state)
             self.serial.wake_on(self._wake)
             self._hardware = (config["board"], pins, dose)
             gc.collect()

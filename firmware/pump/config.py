@@ -29,7 +29,7 @@ _KEYS = {
     "limits": {"rate_max_al_per_h": (1, 10**21), "rate_min_al_per_h": (1, 10**21)},
     "alarms": {"near_empty_ms": (0, 24 * 3600 * 1000)},
 }
-_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back")
+_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus")
 _BOARD_FLAGS = ("enable_active", "dir_infuse", "end_open")
 
 
@@ -96,6 +96,8 @@ def _check_board(board):
     for name in ("step", "dir", "enable", "witness", "stop"):
         if board["pins"].get(name) is None:
             raise Refused("E_CONFIG", "board.pins.%s is missing" % name)
+    if board["pins"].get("bolus") is not None:
+        _check_value("board.bolus_pressed", board.get("bolus_pressed"), (0, 1))
 
 
 def named(config):

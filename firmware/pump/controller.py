@@ -81,6 +81,7 @@ class Controller(Course):
             order.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
         self.pending.drop()  # a configuration: it would take this order away
         self.order = new_order
+        self._unmet = 0
         self._go(states.READY)
         self._events.add(
             "order", name=new_order.name, crc=new_order.crc, ordered_steps=new_order.total_steps()
@@ -102,8 +103,9 @@ class Controller(Course):
             raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
         self._check_way(next(self.order.items()).way)
         self._end_reset()
+        self._forget_button()
         if self.order.steps[0].pca is not None:
-            self._prescribe(False)
+            self._prescribe(self._unmet)
             self._patient.begin()
         if self.order.fill_al is not None:
             self._load(self.order.fill_al)
@@ -144,9 +146,10 @@ class Controller(Course):
         item = self.run.item()
         if item is not None:
             self._check_way(item.way)
+        self._forget_button()
         if self._controlled():
             if not self._patient.ready:
-                self._prescribe(True)
+                self._prescribe(None)
             self._patient.begin()
         self._watchdog.arm()
         self.motor.forget_break()
@@ -229,11 +232,18 @@ class Controller(Course):
                 raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
         return self._give(volume_al, rate_al_per_h)
 
-    def demand(self):
-        """The patient asks for a dose: given, or denied with the reason; both are counted."""
-        if not self._controlled() or self.run.ended:
+    def demand(self, trusted=True):
+        """The patient asks for a dose: given, or denied with the reason; both are counted, also
+        before the order has begun and after its end. trusted: False for a button that was stuck.
+        """
+        if self.state == states.READY and self.order.steps[0].pca is not None:
+            self._unmet += 1
+            self._events.add("denied", why="state")
+            raise Refused("E_STATE", "the order has not begun", next_step="start it")
+        if not self._controlled():
             raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
-        ready = self._then is None and not self.motor.taking_up and self.motor.blocked(1) is None
+        ready = trusted and not self.run.ended and self._then is None
+        ready = ready and not self.motor.taking_up and self.motor.blocked(1) is None
         # The dose may share a step with the basal rate: a step less than there is.
         dose = self._patient.demand((self.motor.room(1) - 1) * self.motor.al, ready)
         if dose is not None:
@@ -286,9 +296,11 @@ class Controller(Course):
         standing = self._alarms.standing()
         if "A_STOP_INPUT" in standing and self.motor.blocked(1) == "A_STOP_INPUT":
             raise Refused("E_STOP_OPEN", "the stop input is open")
+        held = self.button is not None and self.button.down
         for code in standing:
-            if code not in ("A_EMPTY", "A_FULL"):  # load does that
-                self._end_alarm(code)
+            if code in ("A_EMPTY", "A_FULL") or (code == "A_BUTTON" and held):
+                continue  # load ends those; the other stands as long as its cause
+            self._end_alarm(code)
         if self._patient is not None:
             self._patient.acknowledge()
         if self.state == states.ALARM and not self._alarms.stopping():
@@ -308,6 +320,8 @@ class Controller(Course):
         self._watchdog.feed()
         if self._patient is not None:
             self._patient.service()
+        if self.button is not None:
+            self._see_button()
         if self.motor is not None and self.motor.moving:
             if self._bolus.held and not self._bolus.hold_left_ms(self._clock.ms()):
                 self._bolus.let_go()
@@ -329,6 +343,10 @@ class Controller(Course):
 
     def wait_ms(self):
         """Return how long the main loop may wait."""
+        wait = self._motion_wait_ms()
+        return wait if self.button is None else min(wait, self.button.wait_ms())
+
+    def _motion_wait_ms(self):
         if self._resume_at is not None:
             return max(0, min(_WAIT_MOVING_MS, self._resume_at - self._clock.ms()))
         if self.motor is None or not self.motor.moving:
@@ -357,17 +375,17 @@ class Controller(Course):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _prescribe(self, resumed):
+    def _prescribe(self, unmet):
         if self._patient is None:
             from pump.patient import Patient
 
             self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
         most = self.config["limits"]["rate_max_al_per_h"]
-        self._patient.prescribe(self.order.steps[0], most, resumed)
+        self._patient.prescribe(self.order.steps[0], most, unmet)
 
     def _recall_patient(self):
         try:
-            self._prescribe(True)
+            self._prescribe(None)
         except Refused:
             pass  # the alarm says it; resume() asks again, after a person has cleared it
 

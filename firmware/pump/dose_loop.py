@@ -205,10 +205,12 @@ class DoseLoop:
 
 
 class TickWake(io.IOBase):
-    """Lets a poll end when the tick has set flags that main has not looked at yet."""
+    """Lets a poll end when the tick has set flags that main has not looked at yet, or when
+    ``news[0]`` is set: one object for both, since it is asked a thousand times a second."""
 
-    def __init__(self, state):
+    def __init__(self, state, news=b"\0"):
         self._state = state
+        self._news = news
         self._known = 0
 
     def acknowledge(self):
@@ -221,7 +223,7 @@ class TickWake(io.IOBase):
             return 0
         flags = self._state[t.S_FLAGS]
         self._known &= flags  # a new motion has none: what it sets is news again
-        return 1 if self._state[t.S_LOW] or flags & ~self._known else 0
+        return 1 if self._state[t.S_LOW] or flags & ~self._known or self._news[0] else 0
 
 
 def _signed(difference):

@@ -36,10 +36,11 @@ class Patient:
         """True when rules are in force."""
         return self._rules is not None
 
-    def prescribe(self, step, rate_max, resumed=False):
+    def prescribe(self, step, rate_max, unmet):
         """Put an order's rules in force, with the history so far; or raise Refused.
 
-        resumed: it is the order that the history's counts are of; else they begin at 0.
+        unmet: demands that came since it was planned, with which its counts begin. None: it goes
+        on after a reset, and the counts are its own.
 
         E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
         so by clearing the alarm.
@@ -58,10 +59,12 @@ class Patient:
                 next_step="find out what was given; `clear`, then begin without a history",
             )
         if history is not None:
-            if not resumed:
+            if unmet is not None:
                 history[2], history[3] = [0, 0], [0, 0]
                 history[4] = [0] * len(history[4])
             rules.restore(history, now, grace)
+        for _ in range(unmet or 0):
+            rules.deny("state")
         self._rules = rules
 
     def acknowledge(self):

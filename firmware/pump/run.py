@@ -42,7 +42,7 @@ class Run:
         self._unroll()
 
     def _unroll(self):
-        # The item before stays: rest_ms() asks for it.
+        # The item before stays: take_rest_ms() asks for it.
         self._items = self._items[self._index - 1 : self._index] if self._index else []
         self._index = len(self._items)
         self._append()
@@ -76,7 +76,8 @@ class Run:
         return [
             [self.commanded, self.witnessed, self.booked_in, self.booked_out, self.takeup,
              self.kvo_steps],
-            [self._taken - (len(items) - end), self._carry, self._extra_al, self.uncertain],
+            [self._taken - (len(items) - end), self._carry, self._last_rate, self._extra_al,
+             self.uncertain],
             rests,
             [item.dump() for item in items[at:end]],
             self.kvo.dump() if self.kvo else None,
@@ -85,7 +86,7 @@ class Run:
     def restore(self, data):
         """Take over a dump of this order's run."""
         counts, rest, rests, items, kvo = data
-        self._taken, self._carry, self._extra_al, self.uncertain = rest
+        self._taken, self._carry, self._last_rate, self._extra_al, self.uncertain = rest
         self.commanded, self.witnessed, self.booked_in, self.booked_out = counts[:4]
         self.takeup, self.kvo_steps = counts[4:]
         self._source = self.order.items()
@@ -104,6 +105,10 @@ class Run:
     def item(self):
         """Return the item under way, None when all are done."""
         return self._items[self._index] if self._index < len(self._items) else self.kvo
+
+    def ahead(self):
+        """Return the items from the one under way on, as far as they are unrolled."""
+        return self._items[self._index :]
 
     def leg_items(self):
         """Return the items that can run as one motion from here: same way, no pause between."""
@@ -175,12 +180,13 @@ class Run:
     def phase_al(self, volume_al):
         self.item().phase_al = volume_al
 
-    def rest_ms(self):
-        """Return the time from the last step of the item before this one to that item's end."""
+    def take_rest_ms(self):
+        """Return, once, the time from the last step of the item before to that item's end."""
         before = self._items[self._index - 1] if self._index else None
         if before is None or not before.way:
             return 0
-        return arith.duration_of(before.rest_al, before.rate)
+        rest, before.rest_al = before.rest_al, 0  # next_item() has kept what flows on
+        return arith.duration_of(rest, before.rate)
 
     def keep_open(self, rate_al_per_h, steps):
         """The order is done: go on at the KVO rate, never above the rate it last infused with."""

@@ -12,6 +12,7 @@ from unit.firmware import flow
 from doseloop import resources
 
 alarms = resources.firmware_module("alarms")
+button_module = resources.firmware_module("button")
 commands = resources.firmware_module("commands")
 config_module = resources.firmware_module("config")
 controller_module = resources.firmware_module("controller")
@@ -80,6 +81,37 @@ class Pins:
 
     def stop_open(self):
         return self.stop
+
+
+class Button:
+    """The bolus button as hal.button_pin has it; ``set`` by the test."""
+
+    def __init__(self, clock, down=False):
+        self._clock, self._read = clock, down
+        self._button = button_module.Button(self._now(), down)
+        self.forget = self._button.forget
+
+    def _now(self):
+        return self._clock.now % 2**30
+
+    def set(self, down):
+        if down != self._read:
+            self._read = down
+            self._button.edge(self._now(), down)
+
+    def look(self):
+        return self._button.look(self._now(), self._read)
+
+    def wait_ms(self):
+        return self._button.wait_ms(self._now())
+
+    @property
+    def down(self):
+        return self._button.down
+
+    @property
+    def stuck(self):
+        return self._button.stuck
 
 
 class PlayedDose:

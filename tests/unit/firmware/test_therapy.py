@@ -271,3 +271,25 @@ def test_a_stop_is_prompt_also_when_little_and_slow_is_left(at_ms):
         bench.run_to(bench.clock.now + 10_000)
     assert bench.clock.now - asked < 1_000_000
     assert bench.controller.state == "idle"
+
+
+def test_a_pause_that_is_interrupted_does_not_grow():
+    # 1.5 steps at 100 steps an hour end 54 s after 1 step: 18 s after it, then the pause of 60 s.
+    rate = 100 * AL
+    pause = {"mode": "pause", "duration_ms": 60_000}
+    half = 3 * AL // 2
+    bench = started([infuse(half, rate), pause, infuse(3 * AL - half, rate)])
+    bench.run_to(40_000_000)
+    assert bench.controller.state == "paused"
+    left = bench.controller.pause_left_ms()
+    assert abs(left - (18_000 + 60_000 - 4_000)) <= 1
+    for _ in range(5):
+        bench.controller.pause()
+        bench.run_to(bench.clock.now + 1_000_000)
+        bench.controller.resume()
+        assert bench.controller.pause_left_ms() == left
+    bench.run_out()
+    # Three steps: the second leg's first comes half a step's time after the pause's end.
+    assert totals(bench) == [3, 3, 3]
+    ends = 40_000_000 + 5_000_000 + 74_000_000
+    assert abs(bench.dose.edges[1][0] - (ends + 18_000_000)) <= 3_000  # whole milliseconds

@@ -107,6 +107,7 @@ def test_a_configuration_lacks_nothing_that_is_used(path):
         "witness_bridge",
         "end_front",
         "end_back",
+        "bolus",
     )
     assert (good_or_refused(lambda: config_module.check(text)) is None) != unused
 
