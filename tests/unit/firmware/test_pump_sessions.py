@@ -1,8 +1,8 @@
 """Days of patient-controlled infusion on the whole pump, counted in steps of the motor: demands,
 clinician boluses, changes of rate, pauses, new orders, resets and losses of power.
 
-Pump time is what passes while there is power (C10). In it no window ever holds a step too many, and
-no two doses of the patient begin closer than the lockout.
+Pump time is what passes while there is power (C10). In it no window ever holds a step too many,
+and no two doses of the patient begin closer than the lockout.
 """
 
 import bisect
@@ -162,7 +162,7 @@ def test_no_session_ever_exceeds_a_limit_by_a_step(acts):
 
 
 def test_the_rule_that_looks_back_only_is_caught(monkeypatch):
-    # The trap (requirements): a dose accepted on what has flowed alone is pushed over by the basal.
+    # The trap: a dose accepted on what has flowed alone is pushed over the limit by the basal.
     limiter = Session().bench.controller._patient._rules._limiter.__class__
 
     def history_only(self, now_ms, pieces, then_rate):
