@@ -1,0 +1,404 @@
+"""order.py by hand: what a checked order says of itself, and each refusal with all it tells.
+
+A pump of round numbers: a microstep of 1 uL, 1 to 300 mL/h, a syringe of 50 mL.
+"""
+
+import json
+
+import pytest
+from unit.firmware.bench import errors
+
+from doseloop import resources
+
+order = resources.firmware_module("order")
+sealed = resources.firmware_module("sealed")
+
+AL = 10**12
+ML = 10**15
+MIN = 60_000
+HOUR = 60 * MIN
+CONFIG = {
+    "syringe": {"model": "s50", "capacity_al": 50 * ML},
+    "limits": {"rate_max_al_per_h": 300 * ML, "rate_min_al_per_h": ML},
+    "motion": {"al_per_step": AL},
+}
+LIMITS = CONFIG["limits"]
+CHECK = "doseloop check ORDER.toml"
+LOWER_VOLUME = "lower the volume, or load a larger syringe"
+LOWER_RATE = "lower the rate, or use a larger syringe"
+RAISE_RATE = "raise the rate, or use a smaller syringe"
+
+
+def step(mode="infuse", rate=None, volume=None, ms=None, **more):
+    known = {"rate_al_per_h": rate, "volume_al": volume, "duration_ms": ms}
+    return {
+        "mode": mode,
+        **{key: value for key, value in known.items() if value is not None},
+        **more,
+    }
+
+
+def ramp(rate_end, **more):
+    return step("ramp", rate_end_al_per_h=rate_end, **more)
+
+
+PCA = {
+    "mode": "pca",
+    "basal_al_per_h": ML,
+    "dose_al": ML,
+    "dose_rate_al_per_h": 60 * ML,
+    "lockout_ms": 6 * MIN,
+    "limit_4h_al": 10 * ML,
+}
+ONE = step(rate=60 * ML, volume=ML)
+
+
+def made(*steps, **options):
+    return order.make("t", list(steps), CONFIG, **options)
+
+
+def refusal(call, *arguments, **named):
+    with pytest.raises(errors.Refused) as caught:
+        call(*arguments, **named)
+    error = caught.value
+    return error.code, error.message, error.limit, error.nearest, error.next
+
+
+# -- what an order says of itself -----------------------------------------------------------------
+
+
+def test_an_order_by_hand():
+    # 1.0005 mL in and 0.2507 mL out, and a minute between, twice: 2.001 mL are 2001 steps, 0.5014
+    # mL 501; 1.0005 mL at 60 mL/h take 60.03 s, 0.2507 at 30 mL/h 30.084 s.
+    taken = order.make(
+        "name",
+        [
+            step(rate=60 * ML, volume=ML + AL // 2),
+            step("pause", ms=MIN),
+            step("withdraw", rate=30 * ML, volume=ML // 4 + 7 * AL // 10),
+        ],
+        CONFIG,
+        fill_al=ML,
+        kvo=2 * ML,
+        stop_ms=5,
+        crc="0123abcd",
+        repeat=2,
+    )
+    assert (taken.name, taken.fill_al, taken.kvo, taken.stop_ms) == ("name", ML, 2 * ML, 5)
+    assert (taken.crc, taken.repeat) == ("0123abcd", 2)
+    assert taken.volume_al(1) == 2 * ML + AL
+    assert taken.volume_al(-1) == ML // 2 + 14 * AL // 10
+    assert (taken.steps_of(1), taken.steps_of(-1), taken.total_steps()) == (2001, 501, 2502)
+    assert taken.duration_ms() == 2 * (60_030 + MIN + 30_084)
+    assert [item.kind for item in taken.items()] == ["infuse", "pause", "withdraw"] * 2
+    assert [item.number for item in taken.items()] == [1, 2, 3, 1, 2, 3]
+    assert taken.view(CONFIG["syringe"], 7) == {
+        "ordered_steps": 2502,
+        "duration_ms": 300_228,
+        "stretches": [
+            ("infuse", 60 * ML, 1000, 60_030),
+            ("pause", 0, 0, MIN),
+            ("withdraw", 30 * ML, 250, 30_084),
+        ],
+        "repeat": 2,
+        "syringe_changes": 1,
+        "syringe": "s50",
+        "fill_al": ML,
+        "order_crc": "0123abcd",
+        "al_per_step": 7,
+    }
+    plain = made(ONE)
+    assert (plain.fill_al, plain.kvo, plain.stop_ms) == (None, None, None)
+    assert (plain.crc, plain.repeat) == ("0", 1)
+
+
+@pytest.mark.parametrize(
+    ("fill", "changes"),
+    # 120 mL in all, of syringes with 50 mL: 20 + 50 + 50, 19 + 50 + 50 + 1
+    [(None, 0), (50 * ML, 2), (20 * ML, 2), (20 * ML - 1, 3), (1, 3)],
+)
+def test_how_many_syringes_an_order_takes(fill, changes):
+    taken = made(step(rate=60 * ML, volume=40 * ML), fill_al=fill, repeat=3)
+    assert taken.syringe_changes(50 * ML) == changes
+    assert made(ONE, fill_al=2 * ML).syringe_changes(50 * ML) == 0
+
+
+def test_with_kvo_the_waits_between_doses_flow():
+    doses = step("intermittent", rate=60 * ML, volume=ML, every_ms=10 * MIN, count=2)
+    assert [item.kind for item in made(doses, kvo=ML).items()] == ["infuse", "kvo", "infuse"]
+
+
+@pytest.mark.parametrize(
+    "given_by",
+    [
+        {"rate": 60 * ML, "volume": 2 * ML},
+        {"rate": 60 * ML, "ms": 2 * MIN},
+        {"volume": 2 * ML, "ms": 2 * MIN},
+    ],
+)
+@pytest.mark.parametrize("mode", ["infuse", "withdraw", "bolus"])
+def test_any_two_of_rate_volume_and_duration(mode, given_by):
+    (taken,) = made(step(mode, **given_by)).steps
+    assert (taken.mode, taken.rate, taken.volume_al, taken.duration_ms) == (
+        mode, 60 * ML, 2 * ML, 2 * MIN,
+    )  # fmt: skip
+
+
+def test_an_intermittent_step_keeps_its_grid():
+    (taken,) = made(step("intermittent", rate=60 * ML, volume=ML, every_ms=MIN + 1, count=3)).steps
+    assert (taken.mode, taken.every_ms, taken.count) == ("intermittent", MIN + 1, 3)
+    assert (taken.rate, taken.volume_al, taken.duration_ms) == (60 * ML, ML, MIN)
+
+
+@pytest.mark.parametrize(
+    "given_by",
+    # from 20 to 40 mL/h: 30 mL/h in the mean, for 20 min 10 mL
+    [
+        {"rate": 20 * ML, "volume": 10 * ML},
+        {"rate": 20 * ML, "ms": 20 * MIN},
+        {"volume": 10 * ML, "ms": 20 * MIN},
+    ],
+)
+def test_a_ramp_takes_any_two(given_by):
+    (taken,) = made(ramp(40 * ML, **given_by)).steps
+    assert (taken.mode, taken.rate, taken.rate_end) == ("ramp", 20 * ML, 40 * ML)
+    assert (taken.volume_al, taken.duration_ms) == (10 * ML, 20 * MIN)
+
+
+def test_a_pca_keeps_its_rules_and_lasts_a_day():
+    (taken,) = made(PCA).steps
+    assert (taken.mode, taken.rate, taken.volume_al, taken.duration_ms) == (
+        "pca", ML, 24 * ML, 24 * HOUR,
+    )  # fmt: skip
+    assert taken.pca == (ML, 60 * ML, 6 * MIN, [(4 * HOUR, 10 * ML)])
+    asked = {**PCA, "basal_al_per_h": 0, "limit_1h_al": 3 * ML, "duration_ms": HOUR}
+    (taken,) = made(asked).steps
+    assert (taken.rate, taken.volume_al, taken.duration_ms) == (0, 0, HOUR)
+    assert taken.pca[3] == [(HOUR, 3 * ML), (4 * HOUR, 10 * ML)]
+
+
+def test_what_lies_on_a_limit_is_allowed():
+    for rate in (ML, 300 * ML):
+        assert order.check_rate(rate, LIMITS) is None
+        assert made(step(rate=rate, volume=ML), kvo=rate).kvo == rate
+    assert made(ONE, fill_al=50 * ML, repeat=1000).repeat == 1000
+    assert made(ONE, fill_al=1).fill_al == 1
+    assert len(made(*[ONE] * 5, repeat=1000).steps) == 5  # 5000 items
+    assert made(step(rate=ML, volume=AL)).total_steps() == 1
+    assert made(step("withdraw", rate=ML, volume=AL)).total_steps() == 1
+    assert made(step("pause", ms=1)).total_steps() == 0
+    assert made(ramp(ML, rate=ML, volume=ML)).steps[0].rate == ML
+
+
+# -- refusals: code, what was wrong, limit, nearest, what to do -----------------------------------
+
+HIGH = ("E_RATE_HIGH", "rate 300.000000000000001 mL/h is above what board and syringe allow",
+        "300 mL/h", "300 mL/h", LOWER_RATE)  # fmt: skip
+LOW = ("E_RATE_LOW", "rate 0.999999999999999 mL/h is below what board and syringe allow",
+       "1 mL/h", "1 mL/h", RAISE_RATE)  # fmt: skip
+
+
+def plain(message, code="E_ORDER", next_step=CHECK):
+    return code, message, None, None, next_step
+
+
+TWO = plain("give exactly two of rate, volume and duration, none of them 0")
+PAUSE = plain("a pause has a duration and nothing else")
+NEEDS = plain("pca needs dose, dose_rate, lockout and a limit")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (5, plain("a step is a table")),
+        ({}, plain("mode None", "E_MODE")),
+        (step(["infuse"]), plain("mode ['infuse']", "E_MODE")),
+        (step("x" * 20), plain("mode " + "x" * 16, "E_MODE")),
+        ({**ONE, "speed" * 8: 1}, plain("unknown key in a step: " + ("speed" * 8)[:32])),
+        ({**ONE, "count": 1}, plain("unknown key in a step: count")),
+        ({**PCA, "volume_al": 1}, plain("unknown key in a step: volume_al")),
+        (ramp(None, rate=ML, volume=ML), plain("ramp needs rate_end_al_per_h")),
+        (step("ramp", rate=ML, volume=ML), plain("ramp needs rate_end_al_per_h")),
+        (step("intermittent", rate=ML, volume=ML, every_ms=1), plain("intermittent needs count")),
+        (step("intermittent", rate=ML, volume=ML, count=2), plain("intermittent needs every_ms")),
+        (step(rate=ML), TWO),
+        (step(), TWO),
+        (step(rate=ML, volume=ML, ms=HOUR), TWO),
+        (step(rate=ML, volume=0), TWO),
+        (step(rate=0, volume=ML), TWO),
+        (step(rate=ML, ms=0), TWO),
+        (step("pause"), PAUSE),
+        (step("pause", ms=0), PAUSE),
+        (step("pause", ms=1, rate=ML), PAUSE),
+        (step("pause", rate=ML), PAUSE),
+        (step(rate=1.5, volume=ML), plain("rate_al_per_h is not a whole number")),
+        (step(rate=True, volume=ML), plain("rate_al_per_h is not a whole number")),
+        (step(rate=ML, volume=-1), plain("volume_al is not a whole number")),
+        (step(rate=ML, ms=10**30), plain("duration_ms is not a whole number")),
+        (step(rate=300 * ML + 1, volume=ML), HIGH),
+        (step(rate=ML - 1, volume=ML), LOW),
+        (ramp(300 * ML + 1, rate=ML, ms=HOUR), HIGH),
+        (ramp(ML, rate=ML - 1, ms=HOUR), LOW),
+        # 2 V / T - r1 = 2 * 2 mL/h - 4 mL/h + less than 1: below zero is 0
+        (ramp(90 * ML, volume=ML, ms=HOUR),
+         ("E_RATE_LOW", "rate 0 mL/h is below what board and syringe allow", "1 mL/h", "1 mL/h",
+          RAISE_RATE)),
+        (ramp(ML, rate=ML, volume=1),
+         plain("a ramp of less than a millisecond", "E_DURATION",
+               "give a duration of at least 1 ms and a volume of at least one step")),
+        (step("intermittent", rate=60 * ML, volume=ML, every_ms=MIN, count=2),
+         ("E_DURATION", "a dose takes 1 min, longer than `every`", "1 min", None,
+          "give a duration of at least 1 ms and a volume of at least one step")),
+        (step(rate=ML, volume=AL - 1),
+         ("E_VOLUME", "less than one step of the motor", "1000 nL", "1000 nL", LOWER_VOLUME)),
+        ({**PCA, "dose_al": 0}, NEEDS),
+        ({**PCA, "dose_rate_al_per_h": 0}, NEEDS),
+        ({**PCA, "lockout_ms": 0}, NEEDS),
+        ({**PCA, "limit_4h_al": 0}, NEEDS),
+        ({key: PCA[key] for key in PCA if key != "limit_4h_al"}, NEEDS),
+        ({**PCA, "basal_al_per_h": ML - 1}, LOW),
+        ({**PCA, "dose_rate_al_per_h": 299 * ML + 1}, HIGH),
+        ({**PCA, "dose_al": -1}, plain("dose_al is not a whole number")),
+        ({**PCA, "basal_al_per_h": 26 * ML // 10},
+         ("E_LIMIT", "basal rate alone exceeds a limit", "2.5 mL/h", "2.5 mL/h",
+          "lower the rate or the dose, or wait")),
+    ],
+)  # fmt: skip
+def test_a_step_that_is_refused(asked, answer):
+    assert refusal(made, asked) == answer
+
+
+@pytest.mark.parametrize(
+    ("steps", "options", "answer"),
+    [
+        ([ONE], {"fill_al": 50 * ML + 1},
+         ("E_VOLUME", "fill of 50.000000000000001 mL is beyond the plunger's 50 mL", "50 mL",
+          "50 mL", LOWER_VOLUME)),
+        ([ONE], {"fill_al": 0},
+         ("E_VOLUME", "fill of 0 mL is beyond the plunger's 50 mL", "50 mL", "50 mL",
+          LOWER_VOLUME)),
+        ([ONE], {"repeat": 0}, plain("an order is repeated 1 to 1000 times")),
+        ([ONE], {"repeat": 1001}, plain("an order is repeated 1 to 1000 times")),
+        ([ONE] * 6, {"repeat": 834}, plain("more than 5000 doses, stairs and steps")),
+        ([ONE], {"kvo": ML - 1}, LOW),
+        ([ONE], {"kvo": 300 * ML + 1}, HIGH),
+        ([PCA, ONE], {}, plain("a pca is an order of its own", next_step="leave the rest out")),
+        ([ONE, PCA], {}, plain("a pca is an order of its own", next_step="leave the rest out")),
+        ([PCA], {"repeat": 2},
+         plain("a pca is an order of its own", next_step="leave the rest out")),
+    ],
+)  # fmt: skip
+def test_an_order_that_is_refused(steps, options, answer):
+    assert refusal(made, *steps, **options) == answer
+
+
+def test_a_move_beyond_the_plungers_travel():
+    both = made(step(rate=ML, volume=ML), step("withdraw", rate=ML, volume=ML // 2))
+    assert order.check_room(both, 1000, 500, AL) is None
+    assert refusal(order.check_room, both, 999, 500, AL) == (
+        "E_VOLUME", "infusing of 1 mL is beyond the plunger's 0.999 mL", "0.999 mL", "0.999 mL",
+        LOWER_VOLUME,
+    )  # fmt: skip
+    assert refusal(order.check_room, both, 1000, 499, AL) == (
+        "E_VOLUME", "withdrawing of 0.5 mL is beyond the plunger's 0.499 mL", "0.499 mL",
+        "0.499 mL", LOWER_VOLUME,
+    )  # fmt: skip
+
+
+# -- a dose on top --------------------------------------------------------------------------------
+
+
+def test_a_bolus_on_top_by_hand():
+    # 1 mL at 60 mL/h lasts 1 min, in which 6 mL/h give 0.1 mL, and a millisecond more than that,
+    # 6e15 / 3.6e6 = 1666666666 aL: 1100.0017 steps, so 1101, and one that both may share.
+    assert order.check_bolus(ML, 60 * ML, 6 * ML, CONFIG, 1102) is None
+    # 1100 steps at 60 of 66 mL/h: 1 mL, that millisecond apart
+    assert refusal(order.check_bolus, ML, 60 * ML, 6 * ML, CONFIG, 1101) == (
+        "E_VOLUME", "the syringe has less left than the bolus", "1 mL", "1 mL", LOWER_VOLUME,
+    )  # fmt: skip
+    assert order.check_bolus(ML, 60 * ML, 0, CONFIG, 1001) is None
+    assert refusal(order.check_bolus, ML, 60 * ML, 0, CONFIG, 1000)[2:4] == (
+        "0.999 mL",
+        "0.999 mL",
+    )
+    for room in (0, 1):
+        assert refusal(order.check_bolus, ML, 60 * ML, 0, CONFIG, room)[2] == "0 mL"
+    assert order.check_bolus(AL, 60 * ML, 0, CONFIG, 2) is None
+    assert refusal(order.check_bolus, AL - 1, 60 * ML, 0, CONFIG, 50_000) == (
+        "E_VOLUME", "less than one step of the motor", "1000 nL", "1000 nL", LOWER_VOLUME,
+    )  # fmt: skip
+
+
+def test_a_bolus_and_the_infusion_share_the_pumps_fastest_rate():
+    assert order.check_bolus(ML, 200 * ML, 100 * ML, CONFIG, 50_000) is None
+    assert refusal(order.check_bolus, ML, 200 * ML + 1, 100 * ML, CONFIG, 50_000) == (
+        "E_RATE_HIGH", "bolus and infusion together are too fast", "200 mL/h", "200 mL/h",
+        LOWER_RATE,
+    )  # fmt: skip
+    assert refusal(order.check_bolus, ML, ML - 1, 0, CONFIG, 50_000) == LOW
+
+
+# -- a sealed order -------------------------------------------------------------------------------
+
+
+def text_of(**changes):
+    data = {"schema": 1, "steps": [ONE], **changes}
+    return sealed.seal("order", 1, json.dumps(data))
+
+
+def test_a_sealed_order_by_hand():
+    text = text_of(
+        name="n" * 70, syringe="s50", fill_al=ML, on_link_loss={"stop_ms": 0}, kvo_al_per_h=ML,
+        repeat=2,
+    )  # fmt: skip
+    taken = order.unseal(text, CONFIG)
+    assert (taken.name, taken.fill_al, taken.stop_ms) == ("n" * 64, ML, 0)
+    assert (taken.kvo, taken.repeat, taken.total_steps()) == (ML, 2, 2000)
+    assert taken.crc == sealed.crc_hex(text.split("\n")[1])
+    taken = order.unseal(text_of(on_link_loss="continue", syringe=None), CONFIG)
+    assert (taken.name, taken.fill_al, taken.stop_ms, taken.kvo, taken.repeat) == (
+        "", None, None, None, 1,
+    )  # fmt: skip
+    assert order.unseal(text_of(steps=[ONE] * 50), CONFIG).total_steps() == 50_000
+
+
+LOSS = plain("on_link_loss is continue or a time to stop after")
+STEPS = plain("an order has 1 to 50 steps")
+GOOD = text_of()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (GOOD.replace("60", "61", 1),
+         plain("the CRC does not match: damaged; compile and send it again", "E_CRC",
+               "send it again")),
+        (GOOD[:-1], plain("the end is missing; send the text again", "E_CRC", "send it again")),
+        (sealed.seal("config", 1, "{}"), plain("this is a sealed config, not a order")),
+        (sealed.seal("order", 2, "{}"),
+         plain("order schema 2, but this program reads schema 1; use matching versions")),
+        (sealed.seal("order", 1, "{"), plain("order is not JSON")),
+        (sealed.seal("order", 1, "[]"), plain("order of schema 1 expected")),
+        (text_of(schema=2), plain("order of schema 1 expected")),
+        (text_of(**{"speed" * 8: 1}), plain("unknown key " + ("speed" * 8)[:32])),
+        (text_of(steps=None), STEPS),
+        (text_of(steps={"0": ONE}), STEPS),
+        (text_of(steps=[]), STEPS),
+        (text_of(steps=[ONE] * 51), STEPS),
+        (text_of(syringe="s" * 70),
+         plain("order is for syringe %s, the pump has s50" % ("s" * 64), "E_SYRINGE",
+               "doseloop config push, or another order")),
+        (text_of(fill_al="1"), plain("fill_al is not a whole number")),
+        (text_of(kvo_al_per_h=-1), plain("kvo_al_per_h is not a whole number")),
+        (text_of(repeat=1.0), plain("repeat is not a whole number")),
+        (text_of(on_link_loss="stop"), LOSS),
+        (text_of(on_link_loss=5), LOSS),
+        (text_of(on_link_loss={}), LOSS),
+        (text_of(on_link_loss={"stop_ms": None}), LOSS),
+        (text_of(on_link_loss={"after_ms": 1}), LOSS),
+        (text_of(on_link_loss={"stop_ms": 1, "x": 1}), LOSS),
+        (text_of(on_link_loss={"stop_ms": -1}), plain("stop_ms is not a whole number")),
+    ],
+)  # fmt: skip
+def test_a_sealed_order_that_is_refused(text, answer):
+    assert refusal(order.unseal, text, CONFIG) == answer
