@@ -1,0 +1,374 @@
+"""run.py by hand: the ledger's counts, the items in turn, and a dose on top with its shares.
+
+A step holds 1 uL (AL); at RATE one flows each second, so n AL take n seconds.
+"""
+
+from fractions import Fraction
+
+import pytest
+
+from doseloop import resources
+
+order_module = resources.firmware_module("order")
+program = resources.firmware_module("program")
+run_module = resources.firmware_module("run")
+Step = program.Step
+
+AL = 10**12
+RATE = 3600 * AL
+
+
+def al(steps):
+    """Return the volume of so many steps; "2.5" are two and a half."""
+    volume = Fraction(steps) * AL
+    assert volume.denominator == 1
+    return int(volume)
+
+
+def flow(mode, steps, rate=RATE):
+    return Step(mode, rate, al(steps), al(steps) * 3_600_000 // rate)
+
+
+def run_of(*steps, repeat=1, kvo=None, name="n"):
+    order = order_module.Order(name, list(steps), AL, None, kvo, None, repeat, "0123abcd")
+    return run_module.Run("r1", order, AL)
+
+
+def mixed():
+    """Infuse 2.5 steps, wait 4 s, infuse 2.5, withdraw 1.5: 2, then 3 with the rest, then 1."""
+    return run_of(
+        flow("infuse", "2.5"), Step("pause", 0, 0, 4000), flow("infuse", "2.5"),
+        flow("withdraw", "1.5"),
+    )  # fmt: skip
+
+
+def counts(run):
+    return (run.commanded, run.witnessed, run.booked_in, run.booked_out, run.kvo_steps)
+
+
+# -- counting -------------------------------------------------------------------------------------
+
+
+def test_a_run_begins_with_its_first_item_and_nothing_booked():
+    run = mixed()
+    assert (run.id, run.ordered, run.takeup, run.ended, run.kvo) == ("r1", 6, 0, False, None)
+    assert counts(run) == (0, 0, 0, 0, 0)
+    item = run.item()
+    assert (item.kind, item.number, item.steps, item.rest_al) == ("infuse", 1, 2, al("0.5"))
+    assert run.rest_ms() == 0
+    assert run.remaining_steps() == 6
+    # 2 steps, the wait, 3 steps, 1 step
+    assert run.remaining_ms() == 2000 + 4000 + 3000 + 1000
+    assert run.remaining_ms(15) == 15 + 10_000
+
+
+def test_steps_are_commanded_when_made_and_delivered_when_seen():
+    run = mixed()
+    run.book(1, 1, 0)
+    assert counts(run) == (1, 0, 0, 0, 0) and run.item().done == 1
+    assert (run.remaining_steps(), run.remaining_ms()) == (5, 9000)
+    run.book(1, 1, 1)  # the item is done: the wait is next
+    assert counts(run) == (2, 1, 1, 0, 0) and run.item().kind == "pause"
+    assert run.rest_ms() == 500  # half a step is left of the time of the item before
+    assert run.remaining_ms() == 4000 + 4000
+    assert run.remaining_ms(15) == 15 + 4000  # 15 ms of the wait are left
+    run.book(1, 0, 1)  # the witness is late
+    assert counts(run) == (2, 2, 2, 0, 0) and run.item().kind == "pause"
+    run.next_item()
+    assert run.rest_ms() == 0 and run.item().number == 3
+    run.book(1, 3, 3)
+    assert counts(run) == (5, 5, 5, 0, 0) and run.item().kind == "withdraw"
+    run.book(-1, 1, 1)
+    assert counts(run) == (6, 6, 5, 1, 0)
+    assert run.item() is None and run.remaining_steps() == run.remaining_ms() == 0
+    assert run.totals() == {
+        "ordered_steps": 6, "commanded_steps": 6, "witnessed_steps": 6, "delivered_nl": 5000,
+    }  # fmt: skip
+    run.book(1, 0, 2)  # seen without having been made: witnessed all the same
+    assert counts(run) == (6, 8, 7, 1, 0)
+
+
+def test_one_motion_books_through_its_items():
+    run = run_of(flow("infuse", 2), flow("bolus", 3), flow("infuse", 4), flow("withdraw", 1))
+    assert [item.number for item in run.leg_items()] == [1, 2, 3]
+    run.book(1, 6, 4)
+    assert counts(run) == (6, 4, 4, 0, 0)
+    assert (run.item().number, run.item().done) == (3, 1)
+    assert [item.number for item in run.leg_items()] == [3]
+    run.book(1, 3, 4)
+    assert counts(run) == (9, 8, 8, 0, 0)
+    assert [item.number for item in run.leg_items()] == [4]
+
+
+def test_steps_between_doses_are_counted_apart_also_when_they_are_seen_late():
+    # Doses of 2 s each 5 s, the vein kept open at RATE between: 2, 3, 2 steps.
+    doses = Step("intermittent", RATE, 2 * AL, 2000, every_ms=5000, count=2)
+    run = run_of(doses, kvo=RATE)
+    assert [(item.kind, item.steps) for item in run.leg_items()] == [
+        ("infuse", 2), ("kvo", 3), ("infuse", 2),
+    ]  # fmt: skip
+    run.book(1, 3, 1)  # one of them is KVO's
+    assert counts(run) == (2, 1, 1, 0, 0) and run.item().kind == "kvo"
+    run.book(1, 2, 1)  # seen: the dose's second
+    assert counts(run) == (2, 2, 2, 0, 0) and run.item().kind == "infuse"
+    run.book(1, 1, 4)  # seen: three of KVO, one of the second dose
+    assert counts(run) == (3, 3, 3, 0, 3)
+    assert run.remaining_steps() == 1
+
+
+def test_what_was_not_seen_before_a_standstill_is_not_asked_for_after_it():
+    doses = Step("intermittent", RATE, 2 * AL, 2000, every_ms=5000, count=2)
+    run = run_of(doses, kvo=RATE)
+    run.book(1, 2, 0)
+    run.leg_items()
+    run.book(1, 1, 1)
+    assert counts(run) == (2, 0, 0, 0, 1)
+
+
+def test_a_long_order_is_unrolled_a_few_at_a_time():
+    # 1.25 steps and a wait of 1 s, a hundred times: the rests make 125 steps.
+    run = run_of(flow("infuse", "1.25"), Step("pause", 0, 0, 1000), repeat=100)
+    assert (run.ordered, len(run._items)) == (125, 51)
+    assert run.remaining_ms() == sum(
+        # unrolled: 26 doses, with 32 whole steps, and 25 waits; then 74 doses and 75 waits
+        [32 * 1000, 25 * 1000, 74 * 1250, 75 * 1000]
+    )
+    phases = []
+    while run.item() is not None:
+        before = run.item().rest_al
+        if run.item().way:
+            phases.append(run.item().phase_al)
+            run.book(1, run.item().left(), run.item().left())
+            assert run.rest_ms() == before * 1000 // AL
+        else:
+            run.next_item()
+        assert len(run._items) <= 52
+    assert phases == [al(f"0.{quarter}") for quarter in (0, 25, 5, 75)] * 25
+    assert counts(run) == (125, 125, 125, 0, 0)
+
+
+def test_the_phase_is_that_of_the_item_under_way():
+    run = mixed()
+    run.phase_al = 7
+    assert run.phase_al == run.item().phase_al == 7
+
+
+# -- the vein kept open ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "rate"),
+    [(flow("infuse", 1), RATE), (flow("infuse", 1, 5 * RATE), 3 * RATE),
+     (Step("pause", 0, 0, 1000), 3 * RATE)],
+)  # fmt: skip
+def test_after_the_order_the_vein_is_kept_open_never_faster_than_it_ended(last, rate):
+    run = run_of(flow("infuse", 2), last)
+    while run.item() is not None:
+        run.book(1, run.item().left(), run.item().left())
+        if run.item() is not None and not run.item().way:
+            run.next_item()
+    before = counts(run)
+    run.keep_open(3 * RATE, 4)
+    item = run.item()
+    assert item is run.kvo and run.leg_items() == [item]
+    assert (item.kind, item.rate, item.volume_al, item.duration_ms) == ("kvo", rate, 4 * AL, 0)
+    assert item.steps == 4
+    run.book(1, 4, 3)
+    assert run.item() is item and counts(run) == (*before[:4], 3)
+    view = run.as_dict()
+    assert (view["step"], view["kvo_steps"], view["remaining_ms"]) == (2, 3, 0)
+
+
+def test_a_new_rate_keeps_the_volume():
+    run = mixed()
+    run.change_rate(2 * RATE)
+    item = run.item()
+    assert (item.rate, item.volume_al, item.duration_ms) == (2 * RATE, al("2.5"), 1250)
+    assert run.remaining_ms() == 1000 + 8000
+
+
+# -- a dose on top --------------------------------------------------------------------------------
+
+
+def with_bolus(dose=3, rate=3 * RATE):
+    """Two of ten steps are made, and 0.3 of the third has flowed, when a dose is asked for."""
+    run = run_of(flow("infuse", 10), flow("infuse", "4.5"))
+    run.book(1, 2, 2)
+    run.phase_al = al("0.3")
+    return run, run.add_bolus(al(dose), rate)
+
+
+def facts(item):
+    return (item.kind, item.rate, item.volume_al, item.duration_ms, item.dose_al, item.number)
+
+
+def shape(item):
+    """Return steps, steps made, phase and rest in thousandths of a step."""
+    return (item.steps, item.done, item.phase_al * 1000 // AL, item.rest_al * 1000 // AL)
+
+
+def test_a_dose_on_top_carries_the_infusion_along():
+    # 3 steps at 3 RATE take 1 s, in which the infusion gives 1: 4 at 4 RATE. After 0.3 these are
+    # 4 steps and 0.3. The infusion had 7.7 left, has 6.7: with that 0.3 7, 9 steps in all.
+    run, bolus = with_bolus()
+    assert bolus is run.item()
+    assert facts(bolus) == ("bolus", 4 * RATE, 4 * AL, 1000, 3 * AL, 1)
+    assert shape(bolus) == (4, 0, 300, 300)
+    under, after = run._items[1:]
+    assert shape(under) == (9, 2, 300, 0) and shape(after) == (4, 0, 0, 500)
+    assert (run.ordered, run.remaining_steps()) == (17, 15)
+    assert run.remaining_ms() == 1000 + 7000 + 4000
+    assert run.as_dict()["bolus_nl"] == 3000
+    assert [item.number for item in run.leg_items()] == [1, 1, 2]
+    run.book(1, 15, 15)
+    assert run.item() is None and counts(run)[:2] == (17, 17)
+
+
+def test_a_dose_takes_whole_milliseconds_rounded_up():
+    # 1 step at 7 RATE: 142.86 ms, 143; the infusion gives 0.143 meanwhile
+    _, bolus = with_bolus(1, 7 * RATE)
+    assert facts(bolus) == ("bolus", 8 * RATE, al("1.143"), 143, AL, 1)
+
+
+def test_a_dose_that_outlasts_the_infusion_takes_its_rest_along():
+    # 30 steps at 3 RATE take 10 s; 7.7 are left: 37.7 in 10 s are 3.77 RATE. 0.3 before makes 38.
+    run, bolus = with_bolus(30)
+    assert facts(bolus) == ("bolus", 377 * RATE // 100, al("37.7"), 10_000, 30 * AL, 1)
+    assert shape(bolus) == (38, 0, 300, 0)
+    under, after = run._items[1:]
+    assert shape(under) == (2, 2, 0, 0) and shape(after) == (4, 0, 0, 500)
+    assert run.ordered == 44
+    # exactly as long as what is left of the infusion, 7.7 s: the same
+    run, bolus = with_bolus("23.1")
+    assert facts(bolus) == ("bolus", 4 * RATE, al("30.8"), 7700, al("23.1"), 1)
+    assert run._items[1].left() == 0
+
+
+def test_a_dose_cut_short_gives_the_infusion_its_share_back():
+    # 2 of the 4 steps and 0.2 flowed after 0.3: 1.9, of which 3/4 are the dose's: 1.425, and 0.475
+    # the infusion's. That gets back 1 - 0.475 on its 6.7: 7.225, after 0.2: 7 steps and 0.425.
+    run, bolus = with_bolus()
+    run.book(1, 2, 2)
+    run.phase_al = al("0.2")
+    run.cancel_bolus()
+    assert bolus.dose_al == al("1.425")
+    under, after = run._items
+    assert run.item() is under
+    assert shape(under) == (9, 2, 200, 425) and shape(after) == (4, 0, 425, 925)
+    assert run.ordered == (al("14.5") + al("1.425")) // AL == 15
+    assert run.remaining_steps() == 11
+    assert run.as_dict()["bolus_nl"] == 1425
+
+
+def test_a_dose_cut_short_before_it_flowed_leaves_all_as_it_was():
+    run, bolus = with_bolus()
+    run.cancel_bolus()
+    assert bolus.dose_al == 0
+    assert shape(run.item()) == (10, 2, 300, 0)
+    assert (run.ordered, run.remaining_steps()) == (14, 12)
+    assert "bolus_nl" not in run.as_dict()
+    run.cancel_bolus()  # there is none any more
+    assert shape(run.item()) == (10, 2, 300, 0)
+
+
+def test_nothing_to_cut_short_after_the_order():
+    run = run_of(flow("infuse", 1))
+    run.book(1, 1, 1)
+    assert run.cancel_bolus() is None
+    run.keep_open(RATE, 5)
+    assert run.cancel_bolus() is None and run.item().steps == 5
+
+
+def waiting(kvo=None):
+    """2.5 steps are given, each 10 s; the wait of 7.5 s is under way."""
+    doses = Step("intermittent", RATE, al("2.5"), 2500, every_ms=10_000, count=2)
+    run = run_of(doses, kvo=kvo)
+    run.book(1, 2, 2)
+    return run
+
+
+def test_a_dose_in_a_wait_takes_the_time_off_it():
+    # 3 steps at 3 RATE: 1 s. The dose before left half a step, which this one takes along.
+    run = waiting()
+    bolus = run.add_bolus(3 * AL, 3 * RATE)
+    assert facts(bolus) == ("bolus", 3 * RATE, 3 * AL, 1000, 3 * AL, 1)
+    assert shape(bolus) == (3, 0, 500, 500)
+    wait, after = run._items[-2:]
+    assert (wait.kind, wait.duration_ms) == ("pause", 6500)
+    assert shape(after) == (3, 0, 500, 0)
+    assert run.ordered == 8
+    # Cut short after 1 step and 0.25, 0.75 of the 3 have flowed: 3/4 of the second come back.
+    run.book(1, 1, 1)
+    run.phase_al = al("0.25")
+    run.cancel_bolus()
+    assert bolus.dose_al == al("0.75")
+    assert (run.item(), wait.duration_ms) == (wait, 7250)
+    assert shape(after) == (2, 0, 250, 750)
+    assert run.ordered == (5 * AL + al("0.75")) // AL == 5
+
+
+def test_a_dose_longer_than_the_wait_leaves_none_of_it():
+    run = waiting()
+    run.add_bolus(30 * AL, 3 * RATE)
+    assert run._items[-2].duration_ms == 0
+
+
+def test_a_dose_in_a_wait_takes_its_kvo_off_too():
+    # KVO at half the rate: 3.75 steps in the wait. One is made, 0.1 has flowed: 2.65 are left. The
+    # dose lasts 1 s, in which 0.5 would have flowed: 2.15, with the 0.1 2 steps and 0.25.
+    run = waiting(RATE // 2)
+    run.book(1, 1, 1)
+    run.phase_al = al("0.1")
+    kvo = run.item()
+    assert shape(kvo) == (3, 1, 100, 750)
+    bolus = run.add_bolus(3 * AL, 3 * RATE)
+    assert facts(bolus) == ("bolus", 3 * RATE, 3 * AL, 1000, 3 * AL, 1)
+    assert shape(bolus) == (3, 0, 500, 500)
+    assert shape(kvo) == (3, 1, 100, 250) and kvo.left_al(AL) == al("2.15")
+    # Cut short with 0.75 given: 0.75 s come back, 0.375 steps: 2.525
+    run.book(1, 1, 1)
+    run.phase_al = al("0.25")
+    run.cancel_bolus()
+    assert run.item() is kvo
+    assert shape(kvo) == (3, 1, 100, 625) and kvo.left_al(AL) == al("2.525")
+    # a dose longer than what is left: nothing of it flows any more
+    run.add_bolus(30 * AL, 3 * RATE)
+    assert shape(kvo) == (1, 1, 100, 100) and kvo.left_al(AL) == 0
+
+
+# -- as status shows it ---------------------------------------------------------------------------
+
+
+def test_a_run_as_status_shows_it():
+    run = mixed()
+    run.takeup = 9
+    run.book(1, 2, 2)
+    assert run.as_dict(15) == {
+        "id": "r1",
+        "name": "n",
+        "step": 2,
+        "ordered_steps": 6,
+        "commanded_steps": 2,
+        "witnessed_steps": 2,
+        "delivered_nl": 2000,
+        "remaining_nl": 4000,
+        "remaining_ms": 15 + 4000,
+        "takeup_steps": 9,
+        "withdrawn_nl": 0,
+        "kvo_steps": 0,
+        "order_crc": "0123abcd",
+    }
+    run.next_item()
+    run.book(1, 3, 3)
+    run.book(-1, 1, 1)
+    view = run.as_dict()
+    assert (view["step"], view["withdrawn_nl"], view["remaining_ms"]) == (4, 1000, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [("a" * 64, True), ("a" * 65, False), ("é" * 10 + "abcd", True), ("é" * 10 + "abcde", False),
+     ("\x7f" * 64, True), ("\x80" * 11, False)],
+)  # fmt: skip
+def test_a_name_too_long_for_the_status_line_is_left_out(name, fits):
+    assert run_of(flow("infuse", 1), name=name).as_dict()["name"] == (name if fits else "")
