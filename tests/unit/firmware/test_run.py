@@ -271,6 +271,19 @@ def test_a_dose_cut_short_before_it_flowed_leaves_all_as_it_was():
     assert shape(run.item()) == (10, 2, 300, 0)
 
 
+def test_a_dose_on_top_leaves_a_wait_and_a_withdrawal_behind_it_alone():
+    run = run_of(
+        flow("infuse", 10), Step("pause", 0, 0, 4000), flow("withdraw", "1.5"),
+        flow("infuse", "1.5"),
+    )  # fmt: skip
+    run.add_bolus(al("0.5"), RATE)  # 0.5 s, so 1 in all: the infusion's last 9.5 have 0.5 left
+    _, under, wait, out, after = run._items
+    assert shape(under) == (9, 0, 0, 500)
+    assert (wait.duration_ms, shape(out)) == (4000, (1, 0, 0, 500))
+    assert shape(after) == (2, 0, 500, 0)
+    assert run.ordered == 12 + 1
+
+
 def test_nothing_to_cut_short_after_the_order():
     run = run_of(flow("infuse", 1))
     run.book(1, 1, 1)
