@@ -19,15 +19,15 @@ PARTS = {
         "planner": ["test_planner"],
         "leg": ["test_leg_by_hand", "test_leg"],
     },
-    "limiter": {"limiter": ["test_limiter"]},
+    "limiter": {"limiter": ["test_limiter_merge", "test_limiter"]},
     "modes": {
-        "program": ["test_program", "test_modes"],
+        "program": ["test_program"],
         "pca": ["test_pca"],
-        "order": ["test_order", "test_modes", "test_patient"],
-        "bolus": ["test_dose_on_top", "test_modes"],
+        "order": ["test_order"],
+        "bolus": ["test_bolus"],
         "patient": ["test_patient"],
     },
-    "ledger": {"run": ["test_run", "test_dose_on_top", "test_therapy", "test_modes"]},
+    "ledger": {"run": ["test_run"]},
 }
 # Seconds each: every mutant that survives would pay for them. They are in `make test`.
 OMITTED = [
