@@ -163,6 +163,7 @@ def test_a_ramp_takes_any_two(given_by):
     (taken,) = made(ramp(40 * ML, **given_by)).steps
     assert (taken.mode, taken.rate, taken.rate_end) == ("ramp", 20 * ML, 40 * ML)
     assert (taken.volume_al, taken.duration_ms) == (10 * ML, 20 * MIN)
+    assert type(taken.volume_al) is int
 
 
 def test_a_pca_keeps_its_rules_and_lasts_a_day():
@@ -327,6 +328,15 @@ def test_a_bolus_on_top_by_hand():
     assert refusal(order.check_bolus, AL - 1, 60 * ML, 0, CONFIG, 50_000) == (
         "E_VOLUME", "less than one step of the motor", "1000 nL", "1000 nL", LOWER_VOLUME,
     )  # fmt: skip
+
+
+def test_a_bolus_may_take_the_last_but_one_step_to_the_millisecond():
+    # 36 mL/h are 1e10 aL a ms, 3.6 mL/h 1e9. 909 ms of the one are 9.09 steps, 910 of the other
+    # 0.91: 10 steps exactly. With one more ms they are 10.011.
+    most = 909 * 10**10
+    assert order.check_bolus(most, 36 * ML, 36 * ML // 10, CONFIG, 11) is None
+    got = refusal(order.check_bolus, most + 10**10, 36 * ML, 36 * ML // 10, CONFIG, 11)
+    assert got[0] == "E_VOLUME"
 
 
 def test_a_bolus_and_the_infusion_share_the_pumps_fastest_rate():
