@@ -177,9 +177,13 @@ def test_a_flash_that_fails_at_once_is_told_once():
     assert (told[0]["priority"], told[0]["text"]) == ("low", "flash failed")
 
 
-def test_a_demand_while_the_pump_stands_is_counted_and_told():
+@pytest.mark.parametrize("why", ["paused", "stop input"])
+def test_a_demand_that_the_motor_can_not_follow_is_counted_and_told(why):
     bench = begun()
-    bench.controller.pause()
+    if why == "paused":
+        bench.controller.pause()
+    else:
+        bench.pins.stop = True
     assert ask(bench)["denied"]["state"] == 1
     event = bench.events.since(0, 10**6)[-1]
     assert (event["e"], event["why"]) == ("denied", "state")
