@@ -172,7 +172,8 @@ def test_a_pca_keeps_its_rules_and_lasts_a_day():
         "pca", ML, 24 * ML, 24 * HOUR,
     )  # fmt: skip
     assert taken.pca == (ML, 60 * ML, 6 * MIN, [(4 * HOUR, 10 * ML)])
-    asked = {**PCA, "basal_al_per_h": 0, "limit_1h_al": 3 * ML, "duration_ms": HOUR}
+    asked = {**PCA, "limit_1h_al": 3 * ML, "duration_ms": HOUR}
+    del asked["basal_al_per_h"]
     (taken,) = made(asked).steps
     assert (taken.rate, taken.volume_al, taken.duration_ms) == (0, 0, HOUR)
     assert taken.pca[3] == [(HOUR, 3 * ML), (4 * HOUR, 10 * ML)]
@@ -187,7 +188,8 @@ def test_what_lies_on_a_limit_is_allowed():
     assert len(made(*[ONE] * 5, repeat=1000).steps) == 5  # 5000 items
     assert made(step(rate=ML, volume=AL)).total_steps() == 1
     assert made(step("withdraw", rate=ML, volume=AL)).total_steps() == 1
-    assert made(step("pause", ms=1)).total_steps() == 0
+    (pause,) = made(step("pause", ms=1)).steps
+    assert (pause.rate, pause.volume_al, pause.duration_ms) == (0, 0, 1)
     assert made(ramp(ML, rate=ML, volume=ML)).steps[0].rate == ML
 
 
@@ -218,6 +220,7 @@ NEEDS = plain("pca needs dose, dose_rate, lockout and a limit")
         ({**ONE, "speed" * 8: 1}, plain("unknown key in a step: " + ("speed" * 8)[:32])),
         ({**ONE, "count": 1}, plain("unknown key in a step: count")),
         ({**PCA, "volume_al": 1}, plain("unknown key in a step: volume_al")),
+        ({**PCA, "speed" * 8: 1}, plain("unknown key in a step: " + ("speed" * 8)[:32])),
         (ramp(None, rate=ML, volume=ML), plain("ramp needs rate_end_al_per_h")),
         (step("ramp", rate=ML, volume=ML), plain("ramp needs rate_end_al_per_h")),
         (step("intermittent", rate=ML, volume=ML, every_ms=1), plain("intermittent needs count")),
@@ -256,7 +259,8 @@ NEEDS = plain("pca needs dose, dose_rate, lockout and a limit")
         ({**PCA, "dose_rate_al_per_h": 0}, NEEDS),
         ({**PCA, "lockout_ms": 0}, NEEDS),
         ({**PCA, "limit_4h_al": 0}, NEEDS),
-        ({key: PCA[key] for key in PCA if key != "limit_4h_al"}, NEEDS),
+        *[({key: PCA[key] for key in PCA if key != less}, NEEDS)
+          for less in ("dose_al", "dose_rate_al_per_h", "lockout_ms", "limit_4h_al")],
         ({**PCA, "basal_al_per_h": ML - 1}, LOW),
         ({**PCA, "dose_rate_al_per_h": 299 * ML + 1}, HIGH),
         ({**PCA, "dose_al": -1}, plain("dose_al is not a whole number")),
