@@ -27,7 +27,7 @@ PARTS = {
         "bolus": ["test_bolus"],
         "patient": ["test_patient"],
     },
-    "ledger": {"run": ["test_run"]},
+    "ledger": {"run": ["test_run", "test_run_dose"]},
 }
 # Seconds each: every mutant that survives would pay for them. They are in `make test`.
 OMITTED = [

@@ -31,11 +31,11 @@ def test_one_millilitre_an_hour_by_hand():
 
 
 def test_a_stretch_beyond_the_exact_count_goes_on_in_a_second_segment():
-    # P = 31/3. 2**29 leaves 2 when divided by 3, so does 31 * 2**29: step 2**29 is due 2/3 after
-    # its edge, and the next, 31/3 later, falls on a whole tick: 11 ticks after that edge.
+    # P = 32/3. 2**29 leaves 2 when divided by 3, so 32 * 2**29 leaves 1: step 2**29 is due 1/3
+    # after its edge, and the next, 32/3 later, falls on a whole tick: 11 ticks after that edge.
     last = (1 << 29) + 1
-    segments = list(planner.stretch_segments(31, 3, 0, 1, last, 0))
-    assert segments == [(1 << 29, 10, 10, 1, 3, 1), (1, 11, 10, 1, 3, 0)]
+    segments = list(planner.stretch_segments(32, 3, 0, 1, last, 0))
+    assert segments == [(1 << 29, 10, 10, 2, 3, 2), (1, 11, 10, 2, 3, 0)]
 
 
 def test_a_segment_ends_where_its_last_edge_is_exact():
@@ -54,6 +54,13 @@ def test_a_segment_ends_where_its_last_edge_is_exact():
     # and one step always is
     pair = list(planner.stretch_segments(num, d, 0, d - 1, d, 10 * (d - 2) + 1))
     assert pair == [(1, 10, 10, 1, BIT30, BIT30 - 2), (1, 11, 10, 1, BIT30, 0)]
+    # P = 10.7 and a hair, 0.1/D: 10 * 751619279 = 7 D + 1. Ten steps end 1/D after tick 107, which
+    # the tick's count misses by one; nine end at 96, as they should.
+    num = 10 * d + 751619279
+    r = 751619279 * BIT30 // d
+    tens = list(planner.stretch_segments(num, d, 0, 1, 10, 0))
+    assert tens == [(9, 10, 10, r, BIT30, r), (1, 11, 10, r, BIT30, 0)]
+    assert flow.expand(tens) == [10, 21, 32, 42, 53, 64, 74, 85, 96, 107]
 
 
 @st.composite
