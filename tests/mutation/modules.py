@@ -22,7 +22,7 @@ PARTS = {
     "limiter": {"limiter": ["test_limiter_merge", "test_limiter"]},
     "modes": {
         "program": ["test_program"],
-        "pca": ["test_pca"],
+        "pca": ["test_pca", "test_pca_later"],
         "order": ["test_order"],
         "bolus": ["test_bolus"],
         "patient": ["test_patient"],
