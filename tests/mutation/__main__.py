@@ -28,7 +28,7 @@ def measure(name: str, jobs: int) -> dict[str, Any]:
     ends = list(results.values())
     unnoticed = [key for key, end in results.items() if end not in (KILLED, TIMEOUT)]
     return {
-        "source": figures.fingerprint(name),
+        "source": figures.fingerprint(name, sandbox.folder / "pump"),
         "mutants": len(results),
         "killed": ends.count(KILLED),
         "timeout": ends.count(TIMEOUT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from mutation.modules import MODULES, ROOT, SOURCES
@@ -12,9 +13,9 @@ FIGURES = ROOT / "docs" / "mutation.json"
 Figures = dict[str, dict[str, Any]]
 
 
-def fingerprint(name: str) -> str:
+def fingerprint(name: str, folder: Path = SOURCES) -> str:
     """Return what a module's text is recognized by."""
-    return hashlib.sha256((SOURCES / f"{name}.py").read_bytes()).hexdigest()[:12]
+    return hashlib.sha256((folder / f"{name}.py").read_bytes()).hexdigest()[:12]
 
 
 def committed() -> Figures:

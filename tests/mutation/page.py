@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mutation.figures import Figures, committed, fingerprint, score
 from mutation.modules import ROOT, part_of
-from mutation.survivors import why
+from mutation.survivors import line, why
 
 PAGE = ROOT / "docs" / "safety.md"
 _BEGIN, _END = "<!-- figures -->\n", "<!-- end of figures -->\n"
@@ -46,8 +46,8 @@ def _survivors(figures: Figures) -> str:
     lines = ["| in | the line becomes | and nobody notices because |", "| --- | --- | --- |"]
     for name, one in figures.items():
         for mutant in one["survivors"]:
-            after = mutant["after"].replace("|", "\\|")
-            lines.append(f"| `{name}.{mutant['function']}` | `{after}` | {why(name, mutant)} |")
+            text = line(mutant).replace("|", "\\|")
+            lines.append(f"| `{name}.{mutant['function']}` | `{text}` | {why(name, mutant)} |")
     return "\n".join(lines)
 
 
