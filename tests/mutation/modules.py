@@ -25,7 +25,7 @@ PARTS = {
         "pca": ["test_pca", "test_pca_later"],
         "order": ["test_order"],
         "bolus": ["test_bolus"],
-        "patient": ["test_patient"],
+        "patient": ["test_patient_record", "test_patient"],
     },
     "ledger": {"run": ["test_run", "test_run_dose"]},
 }

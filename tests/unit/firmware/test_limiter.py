@@ -290,6 +290,11 @@ def test_history_is_dropped_when_no_window_reaches_it():
     assert len(made.dump(48 * HOUR)[0]) <= 3
 
 
+def test_of_two_rates_told_at_one_instant_the_later_holds():
+    made = flowed([(HOUR, ML)], [(0, ML), (5, 2 * ML), (9, 3 * ML), (9, 4 * ML)])
+    assert made.dump(10) == [[HOUR, 5, 4, 1], [0, ML, 2 * ML, 4 * ML]]
+
+
 def test_no_limits_never_refuse_and_keep_no_history():
     made = flowed([], [(0, 0), (5, ML), (10, 2 * ML)])
     assert made.refuses(10, [(HOUR, 10**21)], 10**21) is None
