@@ -1,6 +1,6 @@
 """Mutate the dose core and write down which mutants its tests notice: `make mutation`.
 
-python -m mutation [--jobs 2] [module ...]     all modules take most of an hour of one core
+python -m mutation [--jobs 2] [module ...]     all: some twenty minutes of one core
 
 docs/mutation.json gets the figures of each module when that is done; `make docs` makes the tables
 of docs/safety.md of them. What survives needs a word in mutation/survivors.py.

@@ -12,6 +12,7 @@ _NEWTON = "equivalent: Newton's steps fall to the same root from any start above
 _WORDS_OF_SEAL = "equivalent: `sealed.unseal` has let four words and one space between them pass"
 _EMPTY = "equivalent: before the first items there are none, however they are counted"
 _KVO_PHASE = "equivalent: KVO takes no part of a step over, whatever is said"
+_BEGUN = "equivalent: asked only while something flows, and that begins with storing"
 _FALSE = "equivalent: only asked whether it is true"
 _LAST_KVO = (
     "equivalent: a dose follows KVO, and what that leaves overwrites this before it is asked"
@@ -78,6 +79,12 @@ _BY_FUNCTION = {
         "return None if (at is None) and False else max(at, now_ms + self._locked(now_ms))":
             "equivalent: rules by which a dose never fits are refused before they are in force",
     },
+    ("patient", "Patient.__init__"): {
+        "self._stored_ms = None": _BEGUN,
+        "self._stored_ms = 1": _BEGUN,
+        "self._damaged = None": _FALSE,
+    },
+    ("patient", "Patient.acknowledge"): {"self._damaged = None": _FALSE},
     ("run", "Run.__init__"): {
         "self._items = None": _EMPTY,
         "self._index = None": _EMPTY,

@@ -175,6 +175,7 @@ def test_a_flash_that_fails_at_once_is_told_once():
     told = [event for event in bench.events.since(0, 10**6) if event.get("code") == "A_STORE"]
     assert [event["e"] for event in told] == ["alarm"]
     assert (told[0]["priority"], told[0]["text"]) == ("low", "flash failed")
+    assert bench.alarms.standing() == ["A_STORE"]
 
 
 @pytest.mark.parametrize("why", ["paused", "stop input"])

@@ -119,6 +119,15 @@ def test_a_later_order_of_the_same_boot_knows_the_history_exactly(boot):
     assert boot.used() == [1_000_000]
 
 
+def test_a_later_order_counts_its_own_demands_and_doses(boot):
+    boot.patient.bolus(ML, 60 * ML, ROOM)
+    boot.at(10 * MIN).demand(ROOM, True)
+    boot.patient.demand(ROOM, True)
+    assert boot.patient._rules.dump(HOUR)[2:4] == [[1, 1], [ML, ML]]
+    boot.at(HOUR).prescribe(PCA, RATE_MAX)
+    assert boot.patient._rules.dump(HOUR)[2:] == [[0, 0], [0, 0], [0] * 5]
+
+
 def test_a_later_boot_adds_what_may_have_flowed_since(boot):
     # stored after an hour at 1 mL/h: 1 mL and, for 70 s, 0.019444.. mL
     boot.at(1000 + HOUR).service()
@@ -145,6 +154,7 @@ def test_a_damaged_history_is_told_and_counts_for_none_once_a_person_says_so(boo
     assert (event["e"], event["code"]) == ("fault", "A_STORE")
     assert event["text"] == "the history of doses is damaged"
     assert later.stored(later.patient.acknowledge) == (True, None)
+    assert None not in later.bench.storage.files.values()
     assert later.stored(later.patient.acknowledge) == (False, None)
     last = Boot(later)
     for one in (later, last):

@@ -66,13 +66,16 @@ def test_a_record_made_while_the_second_dose_flows():
 
 
 def test_a_record_reaches_back_four_hours_whatever_the_limits():
-    # 1 mL/h for 3 h under a limit of one hour: the next prescription, for 4 h, knows all 3 mL
+    # 1 mL/h for 3 h and doses at 0 and 2 h under a limit of one hour: the next prescription, for
+    # 4 h, knows all 5 mL
     pca = made(limits=[(HOUR, 8 * ML)])
     assert pca.running is False
     pca.begin(0)
+    pca.demand(0, ROOM)
+    pca.demand(2 * HOUR, ROOM)
     again = made()
     again.restore(pca.dump(3 * HOUR), 0, 0)
-    assert again.as_dict(0)["used_nl"] == [3_000_000]
+    assert again.as_dict(0)["used_nl"] == [5_000_000]
 
 
 # -- what each refusal says -----------------------------------------------------------------------
