@@ -17,7 +17,7 @@ _FALSE = "equivalent: only asked whether it is true"
 _LAST_KVO = (
     "equivalent: a dose follows KVO, and what that leaves overwrites this before it is asked"
 )
-_OUT_OF_SIGHT = "equivalent: nothing flowed in that piece, and it is longer than any window"
+_OUT_OF_SIGHT = "equivalent: nothing flowed in that piece, however long it is said to be"
 _ENDED = "equivalent: there is no next change of flow, and it is not asked for again"
 
 # (module, function): {line as the mutant has it: word}
