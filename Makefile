@@ -37,11 +37,12 @@ demo: $(READY) ## the main job: an infusion on the simulated board, with a repor
 test: lint ## lint, then every test that needs no hardware
 	$(BIN)/python -m pytest -x -q -n $(WORKERS) --dist loadfile tests
 
-lint: $(READY) ## ruff, and pyright on the host tools (strict) and on the firmware (Pico stubs)
+lint: $(READY) ## ruff, pyright on host tools (strict) and firmware (Pico stubs), requirements trace
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --warnings
 	$(BIN)/pyright --project pyrightconfig.firmware.json
+	PYTHONPATH=tests $(BIN)/python -m requirements.page --check
 
 format: $(READY) ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix --quiet . || true
@@ -66,10 +67,11 @@ mutation: $(READY) ## would the tests of the dose core notice a wrong line? [MOD
 	@$(PIP) install --require-hashes --requirement requirements-mutation.lock
 	PYTHONPATH=tests nice $(BIN)/python -m mutation --jobs $(WORKERS) $(MODULES)
 
-docs: $(READY) ## write the generated pages anew: docs/wiring.md, reference.md, performance.md, safety.md
+docs: $(READY) ## write the generated pages anew: wiring.md, reference.md, performance.md, requirements.md, safety.md
 	$(BIN)/python -m doseloop.wiring
 	$(BIN)/python -m doseloop.reference
 	PYTHONPATH=tests $(BIN)/python -m emulated.perf.page
+	PYTHONPATH=tests $(BIN)/python -m requirements.page
 	PYTHONPATH=tests $(BIN)/python -m mutation.page
 
 lock: ## resolve the dependencies anew into the hashed lock files

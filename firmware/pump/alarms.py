@@ -21,6 +21,10 @@ TABLE = {
                "load a syringe, then resume"),
     "A_LINK": ("medium", True, True, "the host is silent and the order says to stop",
                "reconnect, clear, then resume"),
+    "A_RESET": ("high", False, True, "a reset cut the run short; nothing moves",
+                "see `status`; resume goes on with the rest, stop ends it"),
+    "A_BUTTON": ("medium", False, True, "the bolus button has been down for over 60 s",
+                 "free it or unplug it, then clear; until then it gives nothing"),
     "A_STORE": ("low", False, True, "the record of doses could not be stored or read",
                 "note what was given; a reset would forget it"),
     "A_NEAR_EMPTY": ("low", False, True, "the syringe will soon be empty", "have the next ready"),
@@ -46,6 +50,10 @@ class Alarms:
     def clear(self, code):
         """Drop one alarm; return whether it stood."""
         return self._since.pop(code, None) is not None
+
+    def stands(self, code):
+        """Return whether one alarm stands."""
+        return code in self._since
 
     def standing(self):
         """Return the codes, highest priority first, older first."""

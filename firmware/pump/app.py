@@ -18,9 +18,9 @@ from pump.hal import chip, storage
 from pump.hal.clock import Clock
 from pump.hal.serial import Serial
 from pump.link import Link
+from pump.sealed import SealError
+from pump.slots import Slots
 from pump.version import FIRMWARE, PROTOCOL
-
-_BOOT_FILE = "/boot.count"
 
 
 class App:
@@ -54,9 +54,30 @@ class App:
         except Refused as error:
             config = None
             self.events.add("fault", code=error.code, text=error.message)
+        found = self._recall(config)
         if config is not None:
             self._build(config)
+        if found is not None:
+            self.controller.interrupted(found)
         self._free_heap()
+
+    def _recall(self, config):
+        """Return the run that a reset cut short, None if it did not. Before the witness is built,
+        which counts from zero then."""
+        journal = self.controller.journal
+        try:
+            record = journal.recall()
+        except (SealError, ValueError) as error:
+            self.alarms.raise_("A_STORE")
+            text = "the record of a run is damaged: %s" % error
+            self.events.add("fault", code="A_STORE", text=text)
+            return None
+        if record is None:
+            return None
+        from pump import recovery
+        from pump.hal import witness
+
+        return recovery.recover(journal, record, config, witness.kept())
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -80,7 +101,9 @@ class App:
                 return TickTimer(state, generator, ends, segs, pins.inputs, witness, usb)
 
             dose = DoseLoop(generator, witness, self.clock, timer_of)
-            self._wake = TickWake(dose.state)
+            button = pins.button
+            self.controller.button = button  # pyright: ignore[reportAttributeAccessIssue]
+            self._wake = TickWake(dose.state, button.news) if button else TickWake(dose.state)
             self.serial.wake_on(self._wake)
             self._hardware = (config["board"], pins, dose)
             gc.collect()
@@ -233,12 +256,13 @@ class App:
 
 
 def _next_boot():
+    slots = Slots(storage, "boot")
     try:
-        boot = int(storage.read(_BOOT_FILE) or "0") + 1
-    except ValueError:
+        boot = int(slots.read() or "0") + 1
+    except (SealError, ValueError):
         boot = 1
     try:
-        storage.write(_BOOT_FILE, str(boot))
+        slots.write(str(boot))
     except OSError:
         pass  # a full flash must not keep the pump from starting; the event numbers suffer
     return boot

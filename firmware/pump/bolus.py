@@ -48,6 +48,13 @@ class Bolus:
                 run.cancel_bolus()
             self._events.add("bolus_end", run=run.id, given_al=item.dose_al)
 
+    def take_over(self, run):
+        """A reset has ended the dose on top that was under way, if one was."""
+        item = run.item()
+        if item is not None and item.dose_al:
+            self.item = item
+            self.end(run)
+
     # -- held ---------------------------------------------------------------------------------
 
     @property

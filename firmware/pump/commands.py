@@ -21,7 +21,8 @@ TABLE = {
     "status": ((), "state, run, syringe, alarms"),
     "put": ((("slot", "text", True), ("offset", "whole", True), ("data", "text", True)),
             "send a part of a config or an order"),
-    "config": ((("size", "whole", True),), "put the sent configuration in force"),
+    "config": ((("size", "whole", True),), "propose the sent configuration: old, new, digest"),
+    "confirm": ((("digest", "text", True),), "put the proposed rate or configuration in effect"),
     "config_get": ((("offset", "whole", True),), "a part of the configuration in force"),
     "order": ((("size", "whole", True),), "plan the sent order"),
     "plan": ((), "the plan that waits for start"),
@@ -40,7 +41,8 @@ TABLE = {
     "pause": ((), "stand still, keep the order"),
     "resume": ((), "go on with the exact remainder"),
     "stop": ((), "stop and end the run"),
-    "rate": ((("rate_al_per_h", "rate", True),), "change the rate now, keep the volume"),
+    "rate": ((("rate_al_per_h", "rate", True),),
+             "propose a new rate for the same volume: old, new, digest"),
     "load": ((("volume_al", "volume", True),), "a syringe with this volume is mounted"),
     "clear": ((), "clear alarms whose cause is gone"),
     "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
@@ -113,7 +115,12 @@ class Commands:
         return {"commands": sorted(TABLE)}
 
     def _status(self, args):
+        self._look()
         return self._app.status()
+
+    def _look(self):
+        # Main may have slept for a second: what is told, or changed, is what runs now.
+        self._app.controller.service()
 
     def _events(self, args):
         events = self._app.events
@@ -150,7 +157,12 @@ class Commands:
         return text
 
     def _config(self, args):
-        return self._app.configure(self._take("config", args["size"]))
+        text = self._take("config", args["size"])
+        return self._app.controller.propose_config(text, self._app.configure)
+
+    def _confirm(self, args):
+        self._look()
+        return self._app.controller.pending.confirm(args["digest"])
 
     def _config_get(self, args):
         text = self._app.config_text()
@@ -170,9 +182,7 @@ class Commands:
 
     def _direct(self, mode, args):
         controller = self._need_config()
-        step = dict(args)
-        step["mode"] = mode
-        made = order.make(mode, [step], controller.config)
+        made = order.direct(mode, args, controller.config)
         return self._plan_view(controller.plan(made, True))
 
     def _infuse(self, args):
@@ -225,7 +235,8 @@ class Commands:
         return self._app.controller.stop()
 
     def _rate(self, args):
-        return self._app.controller.change_rate(args["rate_al_per_h"])
+        self._look()
+        return self._app.controller.propose_rate(args["rate_al_per_h"])
 
     def _load(self, args):
         return self._app.controller.load(args["volume_al"])

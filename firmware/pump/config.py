@@ -9,10 +9,10 @@ import json
 from pump import arith, sealed
 from pump.errors import Refused
 from pump.planner import PERIOD_MAX
+from pump.slots import Slots
 
 KIND = "config"
 VERSION = 1
-_FILE = "/config.sealed"
 _GPIO_MAX = 29
 
 # section: {key: (least, most)}; text where the range is None
@@ -29,7 +29,7 @@ _KEYS = {
     "limits": {"rate_max_al_per_h": (1, 10**21), "rate_min_al_per_h": (1, 10**21)},
     "alarms": {"near_empty_ms": (0, 24 * 3600 * 1000)},
 }
-_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back")
+_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus")
 _BOARD_FLAGS = ("enable_active", "dir_infuse", "end_open")
 
 
@@ -62,6 +62,7 @@ def check(text):
     num, den = arith.period(motion["al_per_step"], limits["rate_min_al_per_h"])
     if num > PERIOD_MAX * den:
         raise Refused("E_CONFIG", "limits.rate_min_al_per_h is below a step in 17.9 minutes")
+    config["crc"] = crc_of(text)
     return config
 
 
@@ -95,6 +96,13 @@ def _check_board(board):
     for name in ("step", "dir", "enable", "witness", "stop"):
         if board["pins"].get(name) is None:
             raise Refused("E_CONFIG", "board.pins.%s is missing" % name)
+    if board["pins"].get("bolus") is not None:
+        _check_value("board.bolus_pressed", board.get("bolus_pressed"), (0, 1))
+
+
+def named(config):
+    """Return board and syringe of a configuration, for people."""
+    return "%s with %s" % (config["board"]["name"], config["syringe"]["model"])
 
 
 def crc_of(text):
@@ -103,15 +111,18 @@ def crc_of(text):
 
 
 class Store:
-    """The configuration file on flash. ``storage`` is hal.storage."""
+    """The configuration on flash. ``storage`` is hal.storage."""
 
     def __init__(self, storage):
-        self._storage = storage
+        self._slots = Slots(storage, KIND, VERSION)
         self.text = None
 
     def load(self):
         """Return the stored configuration, None when there is none; Refused when it is damaged."""
-        text = self._storage.read(_FILE)
+        try:
+            text = self._slots.read()
+        except sealed.SealError as error:
+            raise Refused("E_CONFIG", "what is stored is damaged: " + error.message)
         if text is None:
             return None
         config = check(text)
@@ -122,7 +133,7 @@ class Store:
         """Check and store a sealed text; return its configuration. Or raise, the old one stays."""
         config = check(text)
         try:
-            self._storage.write(_FILE, text)
+            self._slots.write(text)
         except OSError as error:
             raise Refused("E_STORE", "configuration not stored: %s" % error)
         if in_force:

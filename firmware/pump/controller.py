@@ -6,7 +6,8 @@ ended, is course.py's.
 
 from micropython import const
 
-from pump import order, quantity, states
+from pump import config as config_module
+from pump import order, quantity, sealed, states
 from pump.course import Course
 from pump.errors import Refused
 from pump.run import Run
@@ -21,12 +22,53 @@ class Controller(Course):
 
     # -- configuration ------------------------------------------------------------------------
 
+    def propose_config(self, text, configure):
+        """Check a sealed configuration; ``configure(text)`` puts it in force when confirmed."""
+        self._need(states.IDLE, states.READY)
+        new, old = config_module.check(text), self.config
+        reply = self.pending.propose(config_module.crc_of(text), lambda: configure(text))
+        reply["old"] = old and config_module.named(old)
+        reply["new"] = config_module.named(new)
+        reply["old_al_per_step"] = old and old["motion"]["al_per_step"]
+        reply["new_al_per_step"] = new["motion"]["al_per_step"]
+        return reply
+
     def configure(self, config, motor):
         """Put a configuration in force. Nothing is loaded and no order is kept."""
         self.config = config
         self.motor = motor
         self.order = None
         self._go(states.IDLE)
+
+    def interrupted(self, found):
+        """Show what a reset cut short (recovery.Interrupted). Nothing moves."""
+        run, why = found.run, found.why
+        if found.held and why is None:
+            why = "it was held, and nobody holds it now"
+        if run is not None:
+            self.run, self.order = run, None if run.ended else run.order
+            self.motor.take_over(found.plunger, found.number)
+            self._bolus.take_over(run)
+            if run.ended:
+                why = "the order was done; it kept the vein open"
+            elif run.item() is None or why is not None:
+                self._close("reset")
+            else:
+                self._go(states.INTERRUPTED)
+                if self._controlled():
+                    self._recall_patient()
+        commanded, witnessed, booked_in = found.counts[:3]
+        self._events.add(
+            "interrupted",
+            run=found.id,
+            commanded_steps=commanded,
+            witnessed_steps=witnessed,
+            booked_in=booked_in,
+            uncertain_steps=run.uncertain if run else None,
+            why=why,
+        )
+        self._alarm("A_RESET")
+        self.journal.touch()
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -37,7 +79,9 @@ class Controller(Course):
         if direct:
             motor = self.motor
             order.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
+        self.pending.drop()  # a configuration: it would take this order away
         self.order = new_order
+        self._unmet = 0
         self._go(states.READY)
         self._events.add(
             "order", name=new_order.name, crc=new_order.crc, ordered_steps=new_order.total_steps()
@@ -48,7 +92,9 @@ class Controller(Course):
         """Return the plan of the order that waits or runs."""
         if self.order is None:
             raise Refused("E_STATE", "there is no order")
-        return self.order.view(self.config["syringe"], self.motor.al)
+        # An order needs a step more than there is when its volume reaches one.
+        held_al = (self.motor.room(1) + 1) * self.motor.al - 1
+        return self.order.view(self.config["syringe"], self.motor.al, held_al)
 
     def start(self, crc=None):
         """Begin the order. ``crc``: that of the order the host has shown, to be sure."""
@@ -56,20 +102,21 @@ class Controller(Course):
         if crc is not None and crc != self.order.crc:
             raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
         self._check_way(next(self.order.items()).way)
-        pca = self.order.steps[0].pca is not None
-        if pca:
-            if self._patient is None:
-                from pump.patient import Patient
-
-                self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
-            self._patient.prescribe(
-                self.order.steps[0], self.config["limits"]["rate_max_al_per_h"]
-            )
+        self._end_reset()
+        self._forget_button()
+        if self.order.steps[0].pca is not None:
+            self._prescribe(self._unmet)
             self._patient.begin()
         if self.order.fill_al is not None:
             self._load(self.order.fill_al)
+        self.pending.drop()
         self._runs += 1
         self.run = Run("%d-%d" % (self._events.boot, self._runs), self.order, self.motor.al)
+        try:
+            self.journal.open(self.run)
+        except OSError:
+            self._alarm("A_STORE")
+        self.order.text = None  # up to 8 kB, and kept now
         self._watchdog.arm()
         self.motor.forget_break()
         self._events.add(
@@ -92,16 +139,21 @@ class Controller(Course):
         return self._totals()
 
     def resume(self):
-        """Go on with the exact remainder."""
-        self._need(states.PAUSED)
+        """Go on with the exact remainder, after a pause or a reset."""
+        self._need(states.PAUSED, states.INTERRUPTED)
         if self._resume_at is not None:
             raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
         item = self.run.item()
         if item is not None:
             self._check_way(item.way)
+        self._forget_button()
         if self._controlled():
+            if not self._patient.ready:
+                self._prescribe(None)
             self._patient.begin()
+        self._watchdog.arm()
         self.motor.forget_break()
+        self._end_reset()
         self._events.add("resume", run=self.run.id)
         self._next_leg()
         return self._totals()
@@ -118,18 +170,30 @@ class Controller(Course):
             for code in self._alarms.stopping():
                 self._end_alarm(code)
         self._resume_at = None
+        self._end_reset()
         self._halt("stop")
         return self._totals() if self.run else {}
 
+    def propose_rate(self, rate_al_per_h):
+        """Check a new rate for the item under way. It comes into effect when it is confirmed."""
+        item = self._may_change(rate_al_per_h)
+        if self._controlled():
+            self._patient.check_basal(rate_al_per_h)
+        old = item.rate
+        change = "%s %d %d %d" % (self.run.id, item.number, old, rate_al_per_h)
+        reply = self.pending.propose(
+            sealed.crc_hex(change),
+            lambda: self.change_rate(rate_al_per_h),
+            lambda: self.run.item() is item and item.rate == old,
+        )
+        reply["old"] = quantity.format(old, "rate")
+        reply["new"] = quantity.format(rate_al_per_h, "rate")
+        reply["old_al_per_h"], reply["new_al_per_h"] = old, rate_al_per_h
+        return reply
+
     def change_rate(self, rate_al_per_h):
         """Change the rate in effect; the ordered volume stays, the end moves."""
-        self._need_run()
-        item = self.run.item()
-        if item is None or not item.way or self.motor.taking_up or self._then is not None:
-            raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
-        if item.kind not in ("infuse", "withdraw", "basal"):
-            raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
-        order.check_rate(rate_al_per_h, self.config["limits"])
+        item = self._may_change(rate_al_per_h)
         if self._controlled():
             self._patient.change_basal(rate_al_per_h)
         self._new_rate = (item, rate_al_per_h)
@@ -138,6 +202,17 @@ class Controller(Course):
         else:
             self._halt("rate")
         return {"rate_al_per_h": rate_al_per_h}
+
+    def _may_change(self, rate_al_per_h):
+        """Return the item that can have this rate now, or raise Refused."""
+        self._need_run()
+        item = self.run.item()
+        if item is None or not item.way or self.motor.taking_up or self._then is not None:
+            raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
+        if item.kind not in ("infuse", "withdraw", "basal"):
+            raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
+        order.check_rate(rate_al_per_h, self.config["limits"])
+        return item
 
     def bolus_now(self, volume_al, rate_al_per_h):
         """Give a dose on top of the run; the order's own rate and volume stay."""
@@ -157,11 +232,18 @@ class Controller(Course):
                 raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
         return self._give(volume_al, rate_al_per_h)
 
-    def demand(self):
-        """The patient asks for a dose: given, or denied with the reason; both are counted."""
-        if not self._controlled() or self.run.ended:
+    def demand(self, trusted=True):
+        """The patient asks for a dose: given, or denied with the reason; both are counted, also
+        before the order has begun and after its end. trusted: False for a button that was stuck.
+        """
+        if self.state == states.READY and self.order.steps[0].pca is not None:
+            self._unmet += 1
+            self._events.add("denied", why="state")
+            raise Refused("E_STATE", "the order has not begun", next_step="start it")
+        if not self._controlled():
             raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
-        ready = self._then is None and not self.motor.taking_up and self.motor.blocked(1) is None
+        ready = trusted and not self.run.ended and self._then is None
+        ready = ready and not self.motor.taking_up and self.motor.blocked(1) is None
         # The dose may share a step with the basal rate: a step less than there is.
         dose = self._patient.demand((self.motor.room(1) - 1) * self.motor.al, ready)
         if dose is not None:
@@ -196,7 +278,7 @@ class Controller(Course):
     def load(self, volume_al):
         """Take note of a syringe with this volume. Also answers the empty and full alarms."""
         self._need_config()
-        self._need(states.IDLE, states.READY, states.PAUSED, states.ALARM)
+        self._need(states.IDLE, states.READY, states.PAUSED, states.INTERRUPTED, states.ALARM)
         capacity = self.config["syringe"]["capacity_al"]
         if not 0 < volume_al <= capacity:
             text = quantity.format(capacity, "volume")
@@ -214,9 +296,11 @@ class Controller(Course):
         standing = self._alarms.standing()
         if "A_STOP_INPUT" in standing and self.motor.blocked(1) == "A_STOP_INPUT":
             raise Refused("E_STOP_OPEN", "the stop input is open")
+        held = self.button is not None and self.button.down
         for code in standing:
-            if code not in ("A_EMPTY", "A_FULL"):  # load does that
-                self._end_alarm(code)
+            if code in ("A_EMPTY", "A_FULL") or (code == "A_BUTTON" and held):
+                continue  # load ends those; the other stands as long as its cause
+            self._end_alarm(code)
         if self._patient is not None:
             self._patient.acknowledge()
         if self.state == states.ALARM and not self._alarms.stopping():
@@ -229,9 +313,15 @@ class Controller(Course):
 
     def service(self):
         """Look after motion and deadlines. Call it in every pass of the main loop."""
+        self._serve()
+        self._keep()
+
+    def _serve(self):
         self._watchdog.feed()
         if self._patient is not None:
             self._patient.service()
+        if self.button is not None:
+            self._see_button()
         if self.motor is not None and self.motor.moving:
             if self._bolus.held and not self._bolus.hold_left_ms(self._clock.ms()):
                 self._bolus.let_go()
@@ -253,6 +343,10 @@ class Controller(Course):
 
     def wait_ms(self):
         """Return how long the main loop may wait."""
+        wait = self._motion_wait_ms()
+        return wait if self.button is None else min(wait, self.button.wait_ms())
+
+    def _motion_wait_ms(self):
         if self._resume_at is not None:
             return max(0, min(_WAIT_MOVING_MS, self._resume_at - self._clock.ms()))
         if self.motor is None or not self.motor.moving:
@@ -281,8 +375,27 @@ class Controller(Course):
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _prescribe(self, unmet):
+        if self._patient is None:
+            from pump.patient import Patient
+
+            self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
+        most = self.config["limits"]["rate_max_al_per_h"]
+        self._patient.prescribe(self.order.steps[0], most, unmet)
+
+    def _recall_patient(self):
+        try:
+            self._prescribe(None)
+        except Refused:
+            pass  # the alarm says it; resume() asks again, after a person has cleared it
+
+    def _end_reset(self):
+        if self._alarms.clear("A_RESET"):
+            self._events.add("clear", code="A_RESET")
+
     def _load(self, volume_al):
         self.motor.load(volume_al)
+        self.journal.touch()
         self._events.add("load", volume_al=volume_al)
 
     def _check_way(self, way):

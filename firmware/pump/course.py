@@ -6,9 +6,16 @@ are states.TABLE; a change that the table doesn't hold is a fault, not a guess.
 
 # Half a class: what the other half sets and has, a type checker can't see here.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+from micropython import const
+
 from pump import alarms as alarm_table
 from pump import arith, states
 from pump.bolus import Bolus
+from pump.errors import Refused
+from pump.journal import Journal
+from pump.pending import Pending
+
+_WARN_MS = const(1000)
 
 # What waits for a standstill, weakest first: a stronger request replaces a weaker one.
 _RANK = {"rate": 0, "bolus": 0, "pause": 1, "link": 2, "stop": 3, "released": 3}
@@ -32,14 +39,20 @@ class Course:
         self._resume_at = None  # end of an ordered pause, ms
         self._then = None  # what to do when a stop ramp is done: a key of _RANK
         self._new_rate = (None, 0)  # item and rate that a change of rate is for
+        self.pending = Pending(clock)
         self._bolus = Bolus(events)
         self._storage = storage
         self._patient = None  # patient.Patient, once an order was patient-controlled
         self._resumable = False
+        self.journal = Journal(clock, storage)
+        self.button = None  # hal's, where the board has one
+        self._unmet = 0  # demands since the order was planned, before it began
+        self._warn_ms = 0  # when to look again whether the syringe is nearly empty
 
     def _next_leg(self):
         run = self.run
         item = run.item()
+        self.journal.touch()
         self._bolus.follow(run)
         while item is not None and item.way and not sum(i.left() for i in run.leg_items()):
             run.next_item()  # less than a step, all of it
@@ -50,7 +63,7 @@ class Course:
         elif not item.way:
             self._go(states.PAUSED)
             # The stretch before it ends with its volume, not with its last whole step.
-            wait = item.duration_ms + run.rest_ms()
+            wait = item.duration_ms + run.take_rest_ms()
             self._resume_at = self._clock.ms() + wait
             self._events.add("pause", run=run.id, ms_long=wait)
         else:
@@ -157,6 +170,7 @@ class Course:
         if self._alarms.raise_(code):
             self._events.add("alarm", code=code, priority=priority, text=text)
         if stops:
+            self.pending.drop()
             self._resumable = resumable and self.run is not None and not self.run.ended
             self._leave_pause()
             self._apply_rate()  # it was accepted, and a patient's rules reckon with it
@@ -175,10 +189,12 @@ class Course:
     def _close(self, reason):
         if self.run is None or self.run.ended:
             return
+        self.pending.drop()
         self._bolus.end(self.run)
         self._bolus.let_go()
         self._patient_stands()
         self.run.ended = True
+        self.journal.touch()
         self.order = None
         self._alarms.clear("A_NEAR_EMPTY")
         self.motor.release()
@@ -190,16 +206,86 @@ class Course:
             **totals,
         )
 
+    # -- the bolus button ---------------------------------------------------------------------
+
+    def _see_button(self):
+        """A press is the patient's demand; without a patient's order it is nothing."""
+        for _ in range(self.button.look()):
+            try:
+                # One that was stuck is not to be trusted until a person has seen to it (C19).
+                self.demand(not self._alarms.stands("A_BUTTON"))
+            except Refused:
+                pass
+        if self.button.stuck:
+            self._alarm("A_BUTTON")
+
+    def _forget_button(self):
+        """Something begins: a button that is down by now gives nothing until it was up."""
+        if self.button is not None:
+            self._see_button()
+            self.button.forget()
+
+    # -- near empty ---------------------------------------------------------------------------
+
     def _warn(self):
+        # Once a second: a division takes the chip a millisecond.
+        now = self._clock.ms()
+        if now < self._warn_ms or self._alarms.stands("A_NEAR_EMPTY"):
+            return
+        self._warn_ms = now + _WARN_MS
         item = self.run.item()
         if item is None or item.way <= 0 or self.run.ended or self.motor.taking_up:
             return
-        left = self.motor.remaining_steps() * self.motor.al
-        if arith.duration_of(max(0, left), item.rate) <= self.config["alarms"]["near_empty_ms"]:
-            if self._alarms.raise_("A_NEAR_EMPTY"):
-                self._events.add("near_empty", run=self.run.id, remaining_nl=left // 10**9)
+        left = self.motor.remaining_steps()
+        if self._empty_within(left, self.config["alarms"]["near_empty_ms"]):
+            self._alarms.raise_("A_NEAR_EMPTY")
+            nl = left * self.motor.al // 10**9
+            self._events.add("near_empty", run=self.run.id, remaining_nl=nl)
+
+    def _empty_within(self, left, most_ms):
+        """Return whether the syringe, with so many steps left, can be empty within a time.
+
+        A bolus is fast and short: judged by its rate, most of a syringe would seem to be gone in
+        minutes. So each takes its own volume and time, and what it leaves is judged by the rate
+        that goes on after it. Where the patient decides, that is a dose in every lockout: else no
+        warning would come before the dose that empties it.
+        """
+        run, al = self.run, self.motor.al
+        rate = run.order.kvo or 0  # when only boluses are left
+        ms = 0
+        for item in run.ahead():
+            if item.kind == "bolus":
+                part = min(left, item.left())
+                ms += arith.duration_of(part * al, item.rate)
+                left -= part
+            elif item.kind == "pause":
+                ms += item.duration_ms
+            else:
+                rate = item.rate if item.way > 0 else 0
+                break
+            if ms > most_ms or not left:
+                break
+        if self._controlled():
+            dose, _, lockout, _ = run.order.steps[0].pca
+            rate += dose * arith.HOUR_MS // lockout
+        if left:
+            if not rate:
+                return False
+            ms += arith.duration_of(left * al, rate)
+        return ms <= most_ms
+
+    def _keep(self):
+        """Keep the run over a reset, when it is time. Whatever begins or ends says so by touch."""
+        run = self.run
+        if run is None or not self.journal.due():
+            return
+        crc, left = self.config.get("crc"), self.pause_left_ms()
+        if not self.journal.look(run, self.motor, crc, left, self._bolus.held):
+            self._alarm("A_STORE")
 
     def _go(self, state):
         if state != self.state and not states.may_follow(self.state, state):
             raise RuntimeError("state %s can't follow %s" % (state, self.state))
+        if state != self.state:
+            self.journal.touch()
         self.state = state

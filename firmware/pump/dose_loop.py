@@ -15,6 +15,7 @@ _LEASE_TICKS = const(3_000_000)  # main may be silent this long; then the tick s
 _TICK_DEAD_US = const(700_000)  # no tick for this long, though a block lasts 0.28 s at most
 _STALL_US = const(1_500_000)  # no word pulled for this long, though none lasts over 10 ms
 DRIFT_STEPS = const(10)
+NUMBER_MASK = const(0x3FFF)
 _STREAM_POLL = const(3)
 
 
@@ -35,23 +36,26 @@ class DoseLoop:
         self._tail = -1
         self._moved = 0
         self.flags = 0  # what the tick had found when the latest motion ended
+        self.number = 0  # of the latest motion; counts on over a reset
         self.active = False
 
-    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias=0):
+    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias=0, kind=0):
         """Arm a motion and let it go. Return the tick at which it began.
 
         segments: iterator of planner tuples, ``steps`` in all; max_hz: its fastest rate, for
         block and guard sizes;
         stop_ramp: segments from max_hz down to the pull-in rate, slowest last, may be empty;
         ends: (mask, bits to invert) of the GPIO inputs that stop it; bias: commanded less
-        witnessed steps so far, so that drift adds up over a run.
+        witnessed steps so far, so that drift adds up over a run; kind: 0 to 3, kept with the count
+        for who must tell after a reset what the motion was.
         """
         s = self.state
         self._timer.stop()
         for i in range(t.STATE_WORDS):
             s[i] = 0
         self._generator.arm()
-        self._witness.zero()
+        self.number = self.number + 1 & NUMBER_MASK
+        self._witness.zero(self.number << 2 | kind)
         self._made = self._seen = 0
         s[t.S_SEGR] = s[t.S_SEGW] = t.SEG_STOP
         s[t.S_BUDGET] = max(t.BLOCK_WORDS, max_hz * 2 // 1000)
@@ -146,6 +150,10 @@ class DoseLoop:
         self.active = False
         return at
 
+    def queued_us(self):
+        """Return how long the queue lasts without the CPU."""
+        return self.state[t.S_QUEUED]
+
     def flying(self):
         """Return 1 when the last step pulled may not be made yet, else 0."""
         return self.state[t.S_FLYING] if self.active else 0
@@ -197,10 +205,12 @@ class DoseLoop:
 
 
 class TickWake(io.IOBase):
-    """Lets a poll end when the tick has set flags that main has not looked at yet."""
+    """Lets a poll end when the tick has set flags that main has not looked at yet, or when
+    ``news[0]`` is set: one object for both, since it is asked a thousand times a second."""
 
-    def __init__(self, state):
+    def __init__(self, state, news=b"\0"):
         self._state = state
+        self._news = news
         self._known = 0
 
     def acknowledge(self):
@@ -213,7 +223,7 @@ class TickWake(io.IOBase):
             return 0
         flags = self._state[t.S_FLAGS]
         self._known &= flags  # a new motion has none: what it sets is news again
-        return 1 if self._state[t.S_LOW] or flags & ~self._known else 0
+        return 1 if self._state[t.S_LOW] or flags & ~self._known or self._news[0] else 0
 
 
 def _signed(difference):

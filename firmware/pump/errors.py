@@ -5,6 +5,7 @@ NEXT = {
     "E_ARG": "see `help`",
     "E_COMMAND": "see `help`",
     "E_CONFIG": "doseloop config push --board BOARD --syringe SYRINGE",
+    "E_CONFIRM": "propose the change again; confirm it with the digest of what you saw",
     "E_CRC": "send it again",
     "E_DURATION": "give a duration of at least 1 ms and a volume of at least one step",
     "E_FRAME": "send it again",

@@ -3,9 +3,15 @@
 Between controller (states, rules) and dose loop (queue, steps). It owns position and backlash.
 """
 
+from micropython import const
+
 from pump import arith, planner
 from pump import tick as t
+from pump.journal import STEPS
 from pump.leg import Leg
+
+_ERASE_US = const(500_000)  # a flash sector takes 0.4 s at worst
+_QUIET_HZ = const(10_000)  # up to here the queue is that long, so the record is kept (course.py)
 
 # What ended a motion, by the tick's flags; the first that fits names the alarm.
 _CAUSES = (
@@ -58,6 +64,31 @@ class Motor:
         left = self.remaining_steps()
         return left if way > 0 else max(0, self._capacity - left)
 
+    # -- over a reset -------------------------------------------------------------------------
+
+    def dump(self):
+        """Return plunger and latest motion as lists of integers, for JSON, and the most steps that
+        it makes until this is asked again (journal.py)."""
+        slack, leg, (made, seen) = self._slack, self._leg, self._booked
+        ahead = 0
+        if self._dose.active:
+            ahead = leg.steps - seen
+            if leg.max_hz <= _QUIET_HZ:
+                ahead = min(ahead, STEPS + 2 * leg.max_hz + 1)
+        motion = [
+            self._dose.number,
+            leg.way if leg else 0,
+            1 if self._taking_up else 0,
+            made,
+            seen,
+        ]
+        return [self.position, self._loaded, slack[1], slack[-1]], motion, ahead
+
+    def take_over(self, plunger, number):
+        """Take over what dump() said before a reset, and the number of the latest motion."""
+        self.position, self._loaded, self._slack[1], self._slack[-1] = plunger
+        self._dose.number = number
+
     @property
     def moving(self):
         """True from start() until poll() or stop() reports the end."""
@@ -66,6 +97,10 @@ class Motor:
     def draining(self):
         """True when only the last words are being played: the end is milliseconds away."""
         return self._dose.drained()
+
+    def may_wait(self):
+        """True when the CPU may be gone for a flash erase: nothing moves, or enough is queued."""
+        return not self._dose.active or self._dose.queued_us() >= _ERASE_US
 
     def release(self):
         """Take the current off the motor. Only at standstill."""
@@ -110,6 +145,7 @@ class Motor:
             leg.stop_ramp,
             self._pins.end_mask(leg.way),
             bias,
+            (2 if self._taking_up else 0) | (1 if leg.way > 0 else 0),
         )
         self._announce()
 

@@ -45,6 +45,7 @@ class Order:
         self.stop_ms = stop_ms
         self.repeat = repeat
         self.crc = crc
+        self.text = None  # sealed, as it came
         self._al = al_per_step
 
     def items(self):
@@ -67,13 +68,20 @@ class Order:
         """Return the planned duration without ramps and take-up."""
         return self.repeat * sum(step.total_ms() for step in self.steps)
 
-    def syringe_changes(self, capacity_al):
-        """Return how many more full syringes the order needs, 0 without a declared fill."""
-        if self.fill_al is None:
-            return 0
-        return max(0, -(-(self.volume_al(1) - self.fill_al) // capacity_al))
+    def syringe_changes(self, capacity_al, held_al):
+        """Return how many more full syringes the order needs. held_al: what is mounted holds;
+        a declared fill takes its place."""
+        level = held_al if self.fill_al is None else self.fill_al
+        changes = 0
+        for _ in range(self.repeat):
+            for step in self.steps:
+                level -= step.way * step.total_al()
+                if level < 0:
+                    changes -= level // capacity_al
+                    level %= capacity_al
+        return changes
 
-    def view(self, syringe, al_per_step):
+    def view(self, syringe, al_per_step, held_al):
         """Return the plan as replies carry it; a stretch is (mode, rate, steps, ms) of a step."""
         return {
             "ordered_steps": self.total_steps(),
@@ -83,7 +91,7 @@ class Order:
                 for step in self.steps
             ],
             "repeat": self.repeat,
-            "syringe_changes": self.syringe_changes(syringe["capacity_al"]),
+            "syringe_changes": self.syringe_changes(syringe["capacity_al"], held_al),
             "syringe": syringe["model"],
             "fill_al": self.fill_al,
             "order_crc": self.crc,
@@ -115,7 +123,7 @@ def unseal(text, config):
         )
     fill = _whole(data, "fill_al", None)
     crc = text.split("\n", 1)[0].split(" ")[3]
-    return make(
+    made = make(
         str(data.get("name", ""))[:64],
         steps,
         config,
@@ -125,9 +133,17 @@ def unseal(text, config):
         crc,
         _whole(data, "repeat", 1),
     )
+    made.text = text
+    return made
 
 
-def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", repeat=1):
+def direct(mode, step, config):
+    """Return the Order of one step that was asked for by a command."""
+    data = {"schema": VERSION, "name": mode, "steps": [dict(step, mode=mode)]}
+    return unseal(sealed.seal(KIND, VERSION, json.dumps(data)), config)
+
+
+def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, repeat=1):
     """Return a checked Order of step dicts (the compiled order's), for this configuration."""
     capacity = config["syringe"]["capacity_al"]
     if fill_al is not None and not 0 < fill_al <= capacity:
@@ -142,6 +158,9 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc="0", rep
     if repeat * sum(step.size() for step in steps) > UNROLLED_MAX:
         raise Refused("E_ORDER", "more than %d doses, stairs and steps" % UNROLLED_MAX)
     al = config["motion"]["al_per_step"]
+    if crc is None:  # not sealed: the digest of what it came to
+        values = [(step.mode, step.rate, step.volume_al, step.duration_ms) for step in steps]
+        crc = sealed.crc_hex("%s %d" % (values, al))
     order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
     moving = [step for step in steps if step.way]
     if moving and not steps[0].pca and not order.total_steps():

@@ -12,9 +12,8 @@ from micropython import const
 from pump import sealed
 from pump.errors import Refused
 from pump.pca import Pca
+from pump.slots import Slots
 
-_FILE = "/pca.sealed"
-_KIND = "pca"
 _STORE_MS = const(60_000)
 _GRACE_MS = const(70_000)  # what may have flowed since it was stored: main looks every second
 
@@ -26,14 +25,22 @@ class Patient:
         self._clock = clock
         self._events = events
         self._alarms = alarms
-        self._storage = storage
+        self._slots = Slots(storage, "pca")
         self._rules = None
         self._stored_ms = 0
         self._damaged = False
         self.flowing = False  # as the rules have been told
 
-    def prescribe(self, step, rate_max):
+    @property
+    def ready(self):
+        """True when rules are in force."""
+        return self._rules is not None
+
+    def prescribe(self, step, rate_max, unmet):
         """Put an order's rules in force, with the history so far; or raise Refused.
+
+        unmet: demands that came since it was planned, with which its counts begin. None: it goes
+        on after a reset, and the counts are its own.
 
         E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
         so by clearing the alarm.
@@ -52,16 +59,19 @@ class Patient:
                 next_step="find out what was given; `clear`, then begin without a history",
             )
         if history is not None:
-            history[2], history[3] = [0, 0], [0, 0]  # counts are this order's own
-            history[4] = [0] * len(history[4])
+            if unmet is not None:
+                history[2], history[3] = [0, 0], [0, 0]
+                history[4] = [0] * len(history[4])
             rules.restore(history, now, grace)
+        for _ in range(unmet or 0):
+            rules.deny("state")
         self._rules = rules
 
     def acknowledge(self):
         """A person has cleared the alarm: a damaged history counts as none from now on."""
         if self._damaged:
             self._damaged = False
-            self._storage.write(_FILE, sealed.seal(_KIND, 1, "null"))
+            self._slots.write("null")
 
     def begin(self):
         """The basal rate begins or goes on. Raise Refused when a limit leaves no room for it."""
@@ -98,6 +108,10 @@ class Patient:
             self._store()
         return why
 
+    def check_basal(self, rate_al_per_h):
+        """Raise Refused when the basal rate can't become this one now."""
+        self._rules.check_basal(self._clock.ms(), rate_al_per_h)
+
     def change_basal(self, rate_al_per_h):
         """Change the basal rate, or raise Refused and change nothing."""
         self._rules.change_basal(self._clock.ms(), rate_al_per_h)
@@ -119,13 +133,9 @@ class Patient:
         return view
 
     def _load(self):
-        text = self._storage.read(_FILE)
-        if text is None:
-            return None
         try:
-            return json.loads(sealed.unseal(_KIND, 1, text))
+            return json.loads(self._slots.read() or "null")
         except (sealed.SealError, ValueError):
-            # Written beside and renamed, so a power cut does not do this.
             self._damaged = True
             self._alarms.raise_("A_STORE")
             self._events.add("fault", code="A_STORE", text="the history of doses is damaged")
@@ -136,7 +146,7 @@ class Patient:
         self._stored_ms = now = self._clock.ms()
         text = json.dumps(self._rules.dump(now))
         try:
-            self._storage.write(_FILE, sealed.seal(_KIND, 1, text))
+            self._slots.write(text)
         except OSError:
             if self._alarms.raise_("A_STORE"):
                 self._events.add("alarm", code="A_STORE", priority="low", text="flash failed")

@@ -63,15 +63,19 @@ class Pca:
         self.running = False
         return flowed
 
-    def change_basal(self, now_ms, basal):
-        """Change the basal rate. Raise Refused and change nothing when it can't be."""
+    def check_basal(self, now_ms, basal):
+        """Raise Refused when the basal rate can't become this one now."""
         self._settle(now_ms)
         if self._giving:
             raise Refused("E_STATE", "a dose is being given", next_step="wait for its end")
         self._check(basal, True)
+        if self.running and basal > self.basal:  # less is always allowed
+            self._afford(now_ms, basal)
+
+    def change_basal(self, now_ms, basal):
+        """Change the basal rate. Raise Refused and change nothing when it can't be."""
+        self.check_basal(now_ms, basal)
         if self.running:
-            if basal > self.basal:  # less is always allowed
-                self._afford(now_ms, basal)
             self._limiter.flow(now_ms, basal)
         self.basal = basal
 

@@ -38,6 +38,13 @@ class Item:
         self.phase_al = self.rest_al = 0
         self.dose_al = 0  # of a bolus given on top of another item; the rest is that item's flow
 
+    def dump(self):
+        """Return it as a list, for JSON; restored() takes it back."""
+        return [
+            self.kind, self.rate, self.volume_al, self.duration_ms, self.number,
+            self.steps, self.done, self.phase_al, self.rest_al, self.dose_al,
+        ]  # fmt: skip
+
     def fix(self, phase_al, al_per_step, left_al=None):
         """Fix whole steps for what is left, from the volume that has flowed since a step.
 
@@ -58,6 +65,13 @@ class Item:
     def left_al(self, al_per_step):
         """Return the volume still to flow."""
         return self.left() * al_per_step + self.rest_al - self.phase_al
+
+
+def restored(data):
+    """Return the item that Item.dump() made a list of."""
+    item = Item(*data[:5])
+    item.steps, item.done, item.phase_al, item.rest_al, item.dose_al = data[5:]
+    return item
 
 
 class Step:

@@ -7,7 +7,7 @@ steps after a reversal are witnessed, but not booked as delivered.
 from micropython import const
 
 from pump import arith
-from pump.program import Item
+from pump.program import Item, restored
 
 _WINDOW = const(50)  # items unrolled at a time; one motion never goes beyond
 
@@ -28,10 +28,13 @@ class Run:
         self.kvo_steps = 0
         self.ended = False
         self.kvo = None  # the item that keeps the vein open after the order
+        self.uncertain = 0  # steps that a power cut may have kept from the books
         self._source = order.items()
+        self._taken = 0  # items unrolled so far
         self._unrolled_ms = 0
         self._rest = {1: 0, -1: 0}  # volume beyond the last step unrolled, each way
         self._carry = 0  # the same of the last infusing item that was left
+        self._last_rate = 0  # and that item's rate
         self._extra_al = 0  # doses on top of the order
         self._unseen = []  # [item, steps made of it that the witness has not seen yet]
         self._items = []
@@ -39,10 +42,14 @@ class Run:
         self._unroll()
 
     def _unroll(self):
-        # The item before stays: rest_ms() asks for it.
+        # The item before stays: take_rest_ms() asks for it.
         self._items = self._items[self._index - 1 : self._index] if self._index else []
         self._index = len(self._items)
+        self._append()
+
+    def _append(self):
         for item in self._source:
+            self._taken += 1
             self._unrolled_ms += item.duration_ms
             if item.way:
                 self._rest[item.way] = item.fix(self._rest[item.way], self.al)
@@ -50,9 +57,58 @@ class Run:
             if len(self._items) > _WINDOW:
                 break
 
+    # -- over a reset -------------------------------------------------------------------------
+
+    def dump(self):
+        """Return where the run stands as lists and integers, for JSON."""
+        items, at = self._items, self._index
+        end = min(at + 1, len(items))
+        while end < len(items) and items[end - 1].dose_al:
+            end += 1  # the item under a dose on top
+        rests = []  # where the items behind these go on, each way
+        for way in (1, -1):
+            rest = self._rest[way]
+            for item in items[end:]:
+                if item.way == way and item.kind != "kvo":
+                    rest = item.phase_al
+                    break
+            rests.append(rest)
+        return [
+            [self.commanded, self.witnessed, self.booked_in, self.booked_out, self.takeup,
+             self.kvo_steps],
+            [self._taken - (len(items) - end), self._carry, self._last_rate, self._extra_al,
+             self.uncertain],
+            rests,
+            [item.dump() for item in items[at:end]],
+            self.kvo.dump() if self.kvo else None,
+        ]  # fmt: skip
+
+    def restore(self, data):
+        """Take over a dump of this order's run."""
+        counts, rest, rests, items, kvo = data
+        self._taken, self._carry, self._last_rate, self._extra_al, self.uncertain = rest
+        self.commanded, self.witnessed, self.booked_in, self.booked_out = counts[:4]
+        self.takeup, self.kvo_steps = counts[4:]
+        self._source = self.order.items()
+        self._unrolled_ms = 0
+        for _ in range(self._taken):
+            self._unrolled_ms += next(self._source).duration_ms
+        if kvo is not None:
+            self.kvo, self.ended = restored(kvo), True
+        self._rest = {1: rests[0], -1: rests[1]}
+        self._items, self._index = [restored(item) for item in items], 0
+        self._append()
+        self._sum_up()
+
+    # -- the items ----------------------------------------------------------------------------
+
     def item(self):
         """Return the item under way, None when all are done."""
         return self._items[self._index] if self._index < len(self._items) else self.kvo
+
+    def ahead(self):
+        """Return the items from the one under way on, as far as they are unrolled."""
+        return self._items[self._index :]
 
     def leg_items(self):
         """Return the items that can run as one motion from here: same way, no pause between."""
@@ -77,6 +133,7 @@ class Run:
             made -= part
             if part:
                 self._unseen.append([item, part])
+                item.phase_al = 0  # at least; the motor knows when it stands, after a reset nobody
                 if item.kind != "kvo":
                     self.commanded += part
             if item.left() or item is self.kvo:
@@ -109,6 +166,7 @@ class Run:
         item = self._items[self._index]
         if item.way > 0 and item.kind != "kvo":
             self._carry = item.rest_al
+            self._last_rate = item.rate
         self._index += 1
         if self._index == len(self._items):
             self._unroll()
@@ -122,16 +180,17 @@ class Run:
     def phase_al(self, volume_al):
         self.item().phase_al = volume_al
 
-    def rest_ms(self):
-        """Return the time from the last step of the item before this one to that item's end."""
+    def take_rest_ms(self):
+        """Return, once, the time from the last step of the item before to that item's end."""
         before = self._items[self._index - 1] if self._index else None
         if before is None or not before.way:
             return 0
-        return arith.duration_of(before.rest_al, before.rate)
+        rest, before.rest_al = before.rest_al, 0  # next_item() has kept what flows on
+        return arith.duration_of(rest, before.rate)
 
     def keep_open(self, rate_al_per_h, steps):
-        """The order is done: go on at the KVO rate, never above the rate it ended with."""
-        rate = min(rate_al_per_h, self._items[-1].rate or rate_al_per_h)
+        """The order is done: go on at the KVO rate, never above the rate it last infused with."""
+        rate = min(rate_al_per_h, self._last_rate or rate_al_per_h)
         self.kvo = Item("kvo", rate, steps * self.al, 0)
         self.kvo.fix(0, self.al)
 
@@ -209,6 +268,9 @@ class Run:
             elif item.way > 0:
                 phase = item.fix(phase, self.al)
         self._rest[1] = phase
+        self._sum_up()
+
+    def _sum_up(self):
         order = self.order
         self.ordered = order.steps_of(-1)
         self.ordered += arith.steps_of(order.volume_al(1) + self._extra_al, self.al)
@@ -253,6 +315,8 @@ class Run:
         view["takeup_steps"] = self.takeup
         view["withdrawn_nl"] = self.booked_out * self.al // 10**9
         view["kvo_steps"] = self.kvo_steps
+        if self.uncertain:
+            view["uncertain_steps"] = self.uncertain
         if self._extra_al:
             view["bolus_nl"] = self._extra_al // 10**9
         view["order_crc"] = self.order.crc

@@ -16,7 +16,7 @@ INTERRUPTED = "interrupted"
 # state: (meaning, moving, states that may follow)
 TABLE = {
     SELFTEST: ("testing itself after power-on", False, (IDLE, FAULT)),
-    IDLE: ("no order", False, (READY, MAINTENANCE, ALARM)),
+    IDLE: ("no order", False, (READY, INTERRUPTED, MAINTENANCE, ALARM)),
     READY: ("an order is planned and waits for start", False,
             (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM)),
     INFUSING: ("delivering", True, (WITHDRAWING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
@@ -27,7 +27,8 @@ TABLE = {
     PAUSED: ("an order is under way and stands", False,
              (INFUSING, WITHDRAWING, BOLUS, KVO, IDLE, ALARM)),
     ALARM: ("an alarm has stopped the pump", False, (PAUSED, IDLE, ALARM)),
-    INTERRUPTED: ("a reset cut an order short (not in this release)", False, (PAUSED, IDLE)),
+    INTERRUPTED: ("a reset cut an order short; a person resumes or stops it", False,
+                  (INFUSING, WITHDRAWING, BOLUS, KVO, PAUSED, IDLE, ALARM)),
     MAINTENANCE: ("at the REPL; nothing can move", False, ()),
     FAULT: ("the self-test failed; nothing can move", False, (MAINTENANCE,)),
 }  # fmt: skip

@@ -16,6 +16,12 @@ def reply_lines(name, reply):
         return "\n".join(out) + "\n"
     if "stretches" in reply:
         return _plan(reply)
+    if "digest" in reply:
+        text = "another proposal is dropped\n" if reply["replaces"] else ""
+        return text + "%s now: %s; proposed: %s\ntype confirm %s to change it\n" % (
+            name, reply["old"], reply["new"], reply["digest"])  # fmt: skip
+    if name == "confirm" and "rate_al_per_h" in reply:
+        return "ok, rate %s\n" % quantity.format(reply["rate_al_per_h"], "rate")
     if name == "status":
         return _status(reply)
     if name == "events":
@@ -54,7 +60,7 @@ def _plan(plan):
         out += ", %s\n" % quantity.format(stretch["duration_ms"], "duration")
     if plan["syringe_changes"]:
         out += "  needs %d syringe change(s)\n" % plan["syringe_changes"]
-    return out + "type start to begin\n"
+    return out + "type start to begin; start %s to begin this plan or none\n" % plan["order_crc"]
 
 
 def _status(status):

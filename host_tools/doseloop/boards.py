@@ -78,6 +78,12 @@ _MECHANISM: Fields = {
 _INPUTS: Fields = {
     "stop_pull": Field("word", "pull resistor of the stop input", words=("up",)),
     "end_open": Field("word", "level of a hit or cut end switch", words=("low", "high")),
+    "bolus_pressed": Field(
+        "word",
+        "level while the bolus button is down: low if it is normally open to ground",
+        words=("low", "high"),
+        required=False,
+    ),
 }
 _ALARMS: Fields = {"near_empty": Field("duration", 'warning time, e.g. "10 min"')}
 _PIN: Fields = {
@@ -93,6 +99,7 @@ _SIGNALS: Fields = {
     "stop": Field("table", "normally closed stop button to ground"),
     "end_front": Field("table", "normally closed end switch, syringe empty", required=False),
     "end_back": Field("table", "normally closed end switch, fully drawn", required=False),
+    "bolus": Field("table", "the patient's bolus button", required=False),
 }
 
 
@@ -128,6 +135,7 @@ class Board:
     take_up_hz: int
     stop_pull: str
     end_open: int
+    bolus_pressed: int | None  # None: no bolus button
     near_empty_ms: int
     pins: tuple[Pin, ...]
     reserved: tuple[tuple[int, str], ...]
@@ -182,6 +190,7 @@ def load_board(path: Path) -> Board:
     inputs = file.table(("inputs",), top["inputs"], _INPUTS)
     alarms = file.table(("alarms",), top["alarms"], _ALARMS)
     pins, reserved = _wires(file, top)
+    _check_button(file, inputs, pins)
     _check_driver(file, driver)
     gear = _ratio(file, mechanism["gear"])
     _check_mechanism(file, mechanism)
@@ -204,6 +213,7 @@ def load_board(path: Path) -> Board:
         take_up_hz=mechanism["take_up"],
         stop_pull=inputs["stop_pull"],
         end_open=int(inputs["end_open"] == "high"),
+        bolus_pressed=_level(inputs["bolus_pressed"]),
         near_empty_ms=alarms["near_empty"],
         pins=pins,
         reserved=reserved,
@@ -241,6 +251,26 @@ def _wires(
         used[gpio] = f"pins, {signal}"
         pins.append(Pin(signal, gpio, pin["to"], pin["note"]))
     return tuple(pins), tuple(sorted(reserved))
+
+
+def _level(word: str | None) -> int | None:
+    return None if word is None else int(word == "high")
+
+
+def _check_button(file: TomlFile, inputs: dict[str, Any], pins: tuple[Pin, ...]) -> None:
+    wired = any(pin.signal == "bolus" for pin in pins)
+    if wired and inputs["bolus_pressed"] is None:
+        file.fail(
+            ("inputs", "bolus_pressed"),
+            "missing, but there is a bolus button",
+            next='"low" if it is normally open to ground',
+        )
+    if not wired and inputs["bolus_pressed"] is not None:
+        file.fail(
+            ("inputs", "bolus_pressed"),
+            "given, but no pin is called bolus",
+            next="add [pins.bolus], or leave it out",
+        )
 
 
 def _check_driver(file: TomlFile, driver: dict[str, Any]) -> None:

@@ -118,4 +118,7 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
         },
         "alarms": {"near_empty_ms": board.near_empty_ms},
     }
+    if board.bolus_pressed is not None:
+        data["board"]["pins"]["bolus"] = board.gpio("bolus")
+        data["board"]["bolus_pressed"] = board.bolus_pressed
     return Compiled(data, exact)

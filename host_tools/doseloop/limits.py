@@ -64,8 +64,14 @@ def total_volume(order: Order) -> Fraction:
 def syringe_changes(order: Order, capacity_al: int) -> int:
     """Return how many more full syringes the order needs, as the pump's plan counts them."""
     if order.fill_al is None:
-        return 0
-    return max(0, -(-(total_volume(order) - order.fill_al) // capacity_al))
+        return 0  # the pump counts from what is mounted
+    level, changes = Fraction(order.fill_al), 0
+    for step in order.steps * order.repeat:
+        level += step_volume(step) if step.mode == "withdraw" else -step_volume(step)
+        if level < 0:
+            changes -= level // capacity_al
+            level %= capacity_al
+    return changes
 
 
 def check_fill(order: Order, capacity_al: int, model: str, path: Path) -> None:

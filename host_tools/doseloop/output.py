@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from doseloop.doses import Ordered
+    from doseloop.outlook import Outlook
 
 _NL_PER_UL = 1000
 _AL_PER_NL = 10**9
@@ -69,9 +70,13 @@ def table(rows: Iterable[tuple[str, str]], indent: str = "") -> str:
 
 
 def plan_text(
-    plan: Plan, al_per_step: int, name: str | None = None, doses: Iterable[Ordered] = ()
+    plan: Plan,
+    al_per_step: int,
+    name: str | None = None,
+    doses: Iterable[Ordered] = (),
+    outlook: Outlook | None = None,
 ) -> str:
-    """Return a plan as lines: what moves how long at which rate, then doses and sums."""
+    """Return a plan as lines: what moves how long at which rate, then doses, sums, limits."""
     lines = [f"Plan: {name}" if name else "Plan:"]
     header = ("step", "mode", "rate", "volume", "time")
     rows: list[tuple[str, ...]] = [header]
@@ -107,7 +112,51 @@ def plan_text(
         lines.append(f"  syringe {plan.syringe}{fill}")
     if plan.syringe_changes:
         lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
+    if outlook is not None:
+        lines.append(table(_outlook_rows(outlook), "  "))
     return "\n".join(lines)
+
+
+def _outlook_rows(outlook: Outlook) -> list[tuple[str, str]]:
+    """Return what a plan uses of the limits, and where it leaves the plunger."""
+    rows: list[tuple[str, str]] = []
+    if outlook.slowest_al_per_h:
+        most, least = outlook.rate_max_al_per_h, outlook.rate_min_al_per_h
+        per_mille = -(-outlook.fastest_al_per_h * 1000 // most)
+        rows += [
+            (
+                "fastest",
+                f"{rate(outlook.fastest_al_per_h)}: {per_mille / 10:g} % of the pump's most, "
+                f"{_about(most)}",
+            ),
+            (
+                "slowest",
+                f"{rate(outlook.slowest_al_per_h)}: {outlook.slowest_al_per_h // least:,} times "
+                f"its least, {_about(least)}",
+            ),
+        ]
+    for window in outlook.windows:
+        rows.append(
+            (
+                f"any {quantities.show(window.window_ms, 'duration')}",
+                f"at most {ml(window.most_nl)}, asked for at every chance; "
+                f"limit {quantities.show(window.limit_al, 'volume')}",
+            )
+        )
+    end = f"ends at step {outlook.position_steps:,}, {ml(outlook.remaining_nl)} left"
+    if outlook.full:
+        end = f"! full at step {outlook.position_steps:,}: it can't withdraw all of it"
+    if outlook.syringes > 1:
+        end += f", in syringe {outlook.syringes}"
+    if outlook.windows:
+        end += " (without demands)"
+    return [*rows, ("plunger", end)]
+
+
+def _about(al_per_h: int) -> str:
+    """Return a limit of the pump to five digits or so, floored."""
+    unit = 10 ** max(0, len(str(al_per_h)) - 5)
+    return quantities.show(al_per_h // unit * unit, "rate")
 
 
 def pca_text(pca: PcaState, now_ms: int, *, asked: bool) -> str:

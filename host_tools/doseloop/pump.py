@@ -19,9 +19,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from doseloop import errors, ports, results, wire
+from doseloop import ports, quantities, results, wire
 from doseloop.errors import LinkError
-from doseloop.results import Delivered, Event, Identity, PcaState, Plan, Status, Telemetry
+from doseloop.results import Change, Delivered, Event, Identity, PcaState, Plan, Status, Telemetry
 from doseloop.session import DEADLINE_S, Session
 from doseloop.transport import SerialTransport, Transport
 
@@ -153,9 +153,20 @@ class Pump:
     # -- setting and moving: the same protocol version is a must ---------------------------
 
     def push_config(self, sealed: str) -> str:
-        """Set the configuration; returns its CRC as the pump has it. Only when idle."""
+        """Set the configuration; returns its CRC as the pump has it. Only when idle.
+
+        Proposed and confirmed in one go: whoever asks a person in between calls the two.
+        """
+        return str(self.confirm(self.propose_config(sealed).digest).get("config_crc"))
+
+    def propose_config(self, sealed: str) -> Change:
+        """Let the pump check a configuration; `confirm` puts it in force."""
         self._put("config", sealed)
-        return str(self._move("config", {"size": len(sealed)}).get("config_crc"))
+        return self._change("config", {"size": len(sealed)})
+
+    def confirm(self, digest: str) -> dict[str, Any]:
+        """Put in effect the change that was proposed, if it is the one with this digest."""
+        return self._move("confirm", {"digest": digest})
 
     def order(self, sealed: str) -> Plan:
         """Load a sealed order and return its plan; nothing moves yet."""
@@ -170,7 +181,7 @@ class Pump:
         duration_ms: int | None = None,
     ) -> Plan:
         """Load a simple order, two of the three given, and return its plan."""
-        return self._plan("infuse", _given(volume_al, rate_al_per_h, duration_ms))
+        return self._plan("infuse", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
 
     def withdraw(
         self,
@@ -180,7 +191,7 @@ class Pump:
         duration_ms: int | None = None,
     ) -> Plan:
         """Load a simple withdrawal, two of the three given, and return its plan."""
-        return self._plan("withdraw", _given(volume_al, rate_al_per_h, duration_ms))
+        return self._plan("withdraw", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
 
     def bolus(
         self,
@@ -193,7 +204,7 @@ class Pump:
 
         `start` gives it; `hold`, called at least three times a second, gives it while it is held.
         """
-        return self._plan("bolus", _given(volume_al, rate_al_per_h, duration_ms))
+        return self._plan("bolus", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
 
     def hold(self) -> None:
         """Start the loaded bolus or keep it going: it ends 0.3 s after the last call."""
@@ -221,8 +232,15 @@ class Pump:
         self._move("resume")
 
     def set_rate(self, rate_al_per_h: int) -> None:
-        """Set the rate of the running stretch; takes effect at once, no step lost or doubled."""
-        self._move("rate", {"rate_al_per_h": rate_al_per_h})
+        """Set the rate of the running stretch; takes effect at once, no step lost or doubled.
+
+        Proposed and confirmed in one go: whoever asks a person in between calls the two.
+        """
+        self.confirm(self.propose_rate(rate_al_per_h).digest)
+
+    def propose_rate(self, rate_al_per_h: int) -> Change:
+        """Let the pump check a rate for the running stretch; `confirm` puts it in effect."""
+        return self._change("rate", {"rate_al_per_h": rate_al_per_h})
 
     def load(self, volume_al: int) -> None:
         """Set the volume of the syringe that was just mounted."""
@@ -352,6 +370,9 @@ class Pump:
     def _plan(self, command: str, args: dict[str, Any]) -> Plan:
         return results.convert(self._move(command, args), Plan, "plan")
 
+    def _change(self, command: str, args: dict[str, Any]) -> Change:
+        return results.convert(self._move(command, args), Change, "proposal")
+
     def _put(self, slot: str, text: str) -> None:
         wire.check_protocol(self.identity.protocol, self.port)
         offset, chunk = 0, _CHUNK
@@ -376,19 +397,3 @@ class Pump:
         return msgspec.structs.replace(
             status, pump=msgspec.structs.replace(status.pump, port=self.port)
         )
-
-
-def _given(
-    volume_al: int | None, rate_al_per_h: int | None, duration_ms: int | None
-) -> dict[str, int]:
-    args = {
-        "volume_al": volume_al,
-        "rate_al_per_h": rate_al_per_h,
-        "duration_ms": duration_ms,
-    }
-    given = {name: value for name, value in args.items() if value is not None}
-    if len(given) != 2:
-        raise errors.UsageError(
-            "give exactly two of volume, rate and duration", next="doseloop infuse --help"
-        )
-    return given

@@ -59,3 +59,20 @@ def pattern(kind: str) -> str:
         for group in str(_grammar().units(kind)).split(" / ")
     ]
     return r"^(0|[1-9][0-9]*)(\.[0-9]+)? " + "/".join(groups) + "$"
+
+
+def two_given(
+    volume_al: int | None, rate_al_per_h: int | None, duration_ms: int | None
+) -> dict[str, int]:
+    """Return the two that are given of three, by name; raise `UsageError` unless there are two."""
+    args = {
+        "volume_al": volume_al,
+        "rate_al_per_h": rate_al_per_h,
+        "duration_ms": duration_ms,
+    }
+    given = {name: value for name, value in args.items() if value is not None}
+    if len(given) != 2:
+        raise UsageError(
+            "give exactly two of volume, rate and duration", next="doseloop infuse --help"
+        )
+    return given

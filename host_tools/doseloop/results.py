@@ -129,6 +129,23 @@ class Plan(msgspec.Struct, frozen=True):
     order_crc: str | None = None
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A change that the pump has checked and not made: it waits a minute for its digest.
+
+    `old` and `new` are for people, the whole numbers for programs: of a rate the `al_per_h`, of a
+    configuration the `al_per_step`. `replaces`: another one waited and is dropped.
+    """
+
+    digest: str
+    new: str
+    old: str | None = None
+    replaces: bool = False
+    old_al_per_h: int | None = None
+    new_al_per_h: int | None = None
+    old_al_per_step: int | None = None
+    new_al_per_step: int | None = None
+
+
 class PcaState(msgspec.Struct, frozen=True):
     """A patient-controlled run: what was asked for and given, and what the limits leave.
 

@@ -17,7 +17,8 @@ Made from `boards/*.toml` by `python -m doseloop.wiring`: edit those files, not 
 Switch the motor supply off before you touch a wire. Grounds of controller, driver, switches and
 motor supply are joined. The stop button and the end switches are normally closed to ground, so
 that a cut wire counts as pressed. The witness is a wire of its own from the driver's STEP pin:
-it counts the steps that really arrive there, and without it nothing is delivered.
+it counts the steps that really arrive there, and without it nothing is delivered. The bolus button
+is the patient's, in a patient-controlled run; without one, leave its pin open.
 Laboratory equipment, not a medical device.
 """
 

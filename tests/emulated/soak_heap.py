@@ -1,9 +1,10 @@
 """What an hour's traffic does to the heap of a pump that infuses: `make soak-emulated`.
 
 It is an hour's traffic, not an hour: as much as a host that stays attached brings in one, without
-the waiting in between. `status` and telemetry once a second, every minute a change of rate, a
-pause and a resume, every quarter an alarm that is raised and cleared. What only time itself could
-do to the heap, nothing known, would not show; a real hour of infusing takes some four here.
+the waiting in between. `status` and telemetry once a second, every minute a change of rate (asked
+for and confirmed), a pause and a resume, every quarter an alarm that is raised and cleared. What
+only time itself could do to the heap, nothing known, would not show; a real hour of infusing takes
+some four here.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def a_minute(pump: Infusing, minute: int) -> Iterator[int]:
         rig.heard.clear()
     hz = HZ if minute % 2 else 2 * HZ
     rate = pump.al * 3600 * hz
-    talk.ask("rate", rate_al_per_h=rate)
+    talk.ask("confirm", digest=talk.ask("rate", rate_al_per_h=rate)["digest"])
     a_pause(pump)
     if minute % 15 == 7:
         rig.chip.drive(rig.pins["stop"], True)

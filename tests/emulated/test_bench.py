@@ -321,15 +321,24 @@ def test_faults_and_buttons_by_command(
     talk("advance 0.002")
     levels.append(bench.chip.pin(6).input_value)
     assert levels == [True, True, False], "released by itself"
+    assert talk("press bolus")["ok"]
+    levels = [bench.chip.pin(9).input_value]
+    talk("advance 0.006")
+    levels.append(bench.chip.pin(9).input_value)
+    assert levels == [False, True], "normally open to ground"
+    assert talk("fault button_stuck")["ok"]
+    assert not bench.chip.pin(9).input_value
+    assert talk("clear button_stuck")["ok"]
+    assert bench.chip.pin(9).input_value
 
 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
         ("until end", "inside the chip"),
-        ("press bolus", "no such input"),
         ("fault tick_dead", "inside the chip"),
         ("fault stall 3", "no value"),
+        ("fault button_stuck 3", "no value"),
         ("fault end_switch left", "front or back"),
         ("nonsense", "not a command"),
     ],

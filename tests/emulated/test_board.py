@@ -82,7 +82,7 @@ def test_break_in_gives_mpremote_a_prompt(emulated: Emulated) -> None:
 
 def test_the_flash_is_kept(emulated: Emulated) -> None:
     # The pump's boot counter, which it wrote itself; the board still runs.
-    assert b"boot.count" in (emulated.state / "flash.bin").read_bytes()
+    assert b"boot.a" in (emulated.state / "flash.bin").read_bytes()
 
 
 def _edges(emulated: Emulated) -> list[oracle.Edge]:

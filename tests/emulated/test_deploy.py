@@ -124,7 +124,7 @@ def test_when_idle_repl_and_ls_work(board: Emulated) -> None:
     assert "MicroPython v1.28.0" in _repl(board, b"\x03")
     done = board.mpremote("resume", "ls")
     assert done.returncode == 0, done.stderr
-    assert {"active", "main.py", "boot.py", "config.sealed"} <= set(done.stdout.split())
+    assert {"active", "main.py", "boot.py", "kept/"} <= set(done.stdout.split())
 
 
 def test_another_micropython_is_refused_before_anything_is_written(

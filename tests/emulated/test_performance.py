@@ -23,6 +23,7 @@ def test_the_page_shows_the_committed_figures() -> None:
     assert page.render(text, committed()) == text, "make docs"
 
 
+@pytest.mark.requirement("A16")
 def test_no_step_is_missed_at_any_rate_idle_or_loaded() -> None:
     steps = committed()["steps"]
     assert {(one["hz"], one["loaded"]) for one in steps} == {
@@ -34,6 +35,7 @@ def test_no_step_is_missed_at_any_rate_idle_or_loaded() -> None:
         assert one["worst_us"] <= 1, one
 
 
+@pytest.mark.requirement("A16")
 def test_interrupts_off_for_400_ms_cost_nothing_up_to_10_000_a_second() -> None:
     masked = committed()["masked"]
     assert 10_000 in [one["hz"] for one in masked]

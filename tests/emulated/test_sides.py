@@ -249,6 +249,7 @@ def test_the_lock_catches_a_tick_that_allocates(rig: Rig) -> None:
     assert int(found["words"]["flags"]) & 32
 
 
+@pytest.mark.requirement("A16")
 def test_interrupts_off_for_a_flash_erase_cost_no_step(rig: Rig) -> None:
     found = in_fork(measure.masked, rig, 10_000)
     assert found == {"hz": 10_000, "worst_us": 0, "rms_us": 0, "missed": 0, "underruns": 0}

@@ -7,6 +7,12 @@ from case_vectors import equal, load
 from pump.limiter import Limiter
 from pump.pca import Pca
 
+# What each shows: no markers on MicroPython.
+REQUIREMENTS = {
+    "test_limiter": ("C10", "C11", "C12", "C13"),
+    "test_pca": ("C9", "C10", "C11", "C15", "C21"),
+}
+
 
 def plain(value):
     """Return an answer as JSON holds it: lists for tuples."""

@@ -9,7 +9,7 @@ import sys
 
 HERE = __file__.rpartition("/")[0] or "."
 FIRMWARE, VECTORS = sys.argv[1], sys.argv[2]
-NEEDS_MICROPYTHON = ("case_tick",)  # heap_lock, viper
+NEEDS_MICROPYTHON = ("case_button", "case_tick")  # heap_lock, viper
 ON_DEVICE = sys.implementation.name == "micropython"
 sys.path.insert(0, HERE)
 sys.path.insert(1, FIRMWARE)

@@ -17,7 +17,7 @@ from mutation.modules import MODULES, ROOT, SOURCES, omitted, test_files
 
 
 def measure() -> dict[str, dict[str, Any]]:
-    """Return {module: coverage.py's figures}. Raise CalledProcessError when a test fails."""
+    """Return {module: coverage.py's figures}. Raise SystemExit when a test fails."""
     tests = sorted({file for name in MODULES for file in test_files(name)})
     left_out = [f"--deselect={test}" for test in omitted()]
     # `hypothesis` is the mark that its plugin puts on every property.
@@ -33,7 +33,9 @@ def measure() -> dict[str, dict[str, Any]]:
             ["json", data, "-q", "-o", str(report)],
         ):  # fmt: skip
             command = [sys.executable, "-m", "coverage", *words]
-            subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+            done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+            if done.returncode:
+                raise SystemExit(done.stdout[-4000:])
         files = json.loads(report.read_text())["files"]
     return {Path(path).stem: figures for path, figures in files.items()}
 

@@ -21,13 +21,13 @@ PARTS = {
     },
     "limiter": {"limiter": ["test_limiter_merge", "test_limiter"]},
     "modes": {
-        "program": ["test_program"],
+        "program": ["test_program", "test_run_reset"],
         "pca": ["test_pca", "test_pca_later"],
-        "order": ["test_order"],
+        "order": ["test_order", "test_order_refused"],
         "bolus": ["test_bolus"],
         "patient": ["test_patient_record", "test_patient"],
     },
-    "ledger": {"run": ["test_run", "test_run_dose"]},
+    "ledger": {"run": ["test_run", "test_run_dose", "test_run_reset"]},
 }
 # Seconds each: every mutant that survives would pay for them. They are in `make test`.
 OMITTED = [

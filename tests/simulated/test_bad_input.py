@@ -54,6 +54,7 @@ BAD_REQUESTS = [
 ]
 
 
+@pytest.mark.requirement("A1", "F7")
 def test_bad_requests_are_named_and_change_nothing(pump, cli):
     wrong: list[object] = []
     for arguments, code, name in BAD_REQUESTS:
@@ -65,6 +66,7 @@ def test_bad_requests_are_named_and_change_nothing(pump, cli):
     assert wrong == []
 
 
+@pytest.mark.requirement("A1")
 def test_a_rate_too_high_names_the_nearest_that_works(loaded, cli):
     done = cli("infuse", "1 mL", "20000 mL/h", "--yes", "--port", loaded.port, "--json")
     nearest = done.json["error"]["nearest"]

@@ -141,6 +141,7 @@ def test_stop_from_another_program_ends_the_run_short(sim, cli, start_cli, order
     assert json.loads(out)["error"]["code"] == "A_STOP_INPUT"
 
 
+@pytest.mark.requirement("F10")
 def test_a_reset_ends_the_run_and_nothing_resumes(running, cli):
     pump, process = running
     edges = pump.ask("status")["edges"]

@@ -49,6 +49,7 @@ def _random_rate(rng: random.Random, al: int, low_hz: Fraction, high_hz: int) ->
     return max(1, rate // 10**shift) * 10**shift
 
 
+@pytest.mark.requirement("A9")
 @pytest.mark.parametrize("seed", range(12))
 def test_random_titrations_and_rate_changes(bench: Bench, seed: int) -> None:
     rng = random.Random(seed)
@@ -137,6 +138,7 @@ def test_stop_pause_and_lower_rate_flush_at_once(bench: Bench) -> None:
             pump.stop()
 
 
+@pytest.mark.requirement("A3")
 @pytest.mark.parametrize("seconds", [72 * 3600])
 def test_72_hours_of_the_whole_board(seconds: int) -> None:
     with Bench() as bench:

@@ -26,6 +26,7 @@ RATES = {
 }
 
 
+@pytest.mark.requirement("A17")
 @pytest.mark.parametrize("name", RATES)
 @pytest.mark.parametrize("fault", ["tick_dead", "isr_exception"])
 def test_a_dead_tick_ends_the_motion_within_a_second(bench: Bench, name: str, fault: str) -> None:
@@ -48,6 +49,7 @@ def test_a_dead_tick_ends_the_motion_within_a_second(bench: Bench, name: str, fa
     assert len(bench.edges()) == len(edges)  # none replayed, none later
 
 
+@pytest.mark.requirement("A15")
 def test_lost_steps_raise_the_drift_alarm(bench: Bench) -> None:
     bench.pump.infuse(volume_al=ML, rate_al_per_h=5 * ML)
     bench.pump.start()
@@ -63,6 +65,7 @@ def test_lost_steps_raise_the_drift_alarm(bench: Bench) -> None:
         bench.pump.resume()
 
 
+@pytest.mark.requirement("A15")
 def test_ten_lost_steps_do_not(bench: Bench) -> None:
     bench.pump.infuse(volume_al=ML // 10, rate_al_per_h=5 * ML)
     bench.pump.start()
@@ -125,6 +128,7 @@ def test_an_end_switch_stops_within_two_milliseconds(bench: Bench, hz: int) -> N
     assert refused.value.code == "E_END_SWITCH"
 
 
+@pytest.mark.requirement("A17", "F10")
 def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench) -> None:
     bench.pump.infuse(volume_al=ML, rate_al_per_h=60 * ML)
     bench.pump.start()
@@ -141,6 +145,7 @@ def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench)
     assert not bench.control("status")["enabled"]
 
 
+@pytest.mark.requirement("A17", "F10")
 def test_a_power_cut_stops_and_nothing_resumes(bench: Bench) -> None:
     bench.pump.infuse(volume_al=ML, rate_al_per_h=60 * ML)
     bench.pump.start()
@@ -152,6 +157,7 @@ def test_a_power_cut_stops_and_nothing_resumes(bench: Bench) -> None:
     assert bench.pump.status().state == "idle"
 
 
+@pytest.mark.requirement("A16")
 def test_a_deaf_host_never_delays_the_pump(bench: Bench) -> None:
     bench.pump.watch(20)
     bench.pump.infuse(volume_al=ML, rate_al_per_h=60 * ML)

@@ -146,6 +146,7 @@ def test_something_that_is_no_pump_is_a_link_error(home):
     assert caught.value.code == "E_NO_REPLY"
 
 
+@pytest.mark.requirement("A16")
 def test_a_host_that_stops_reading_never_delays_the_pump(pump, raw):
     session = raw.hello()
     raw.send(frame(session, 2, "infuse", volume_al=ML, rate_al_per_h=60 * ML))

@@ -61,6 +61,7 @@ def test_nutrition_is_tapered_through_five_syringes(bench: Bench) -> None:
     assert rates == sorted(rates[:30]) + rates[30:] and rates[-1] < 6
 
 
+@pytest.mark.requirement("A10")
 def test_cefazolin_comes_every_eight_hours_with_the_vein_kept_open(bench: Bench) -> None:
     started(bench, "cefazolin_every_8_h")
     seen: list[tuple[str, int]] = []
@@ -108,6 +109,7 @@ def test_a_held_bolus_ends_when_nobody_holds_it(bench: Bench) -> None:
     assert len(bench.edges()) == count
 
 
+@pytest.mark.requirement("C2")
 def test_a_dose_on_top_of_an_infusion(bench: Bench) -> None:
     pump = bench.pump
     pump.load(40 * ML)
@@ -123,6 +125,7 @@ def test_a_dose_on_top_of_an_infusion(bench: Bench) -> None:
     assert judged(bench, status) == 7 * ML // bench.al
 
 
+@pytest.mark.requirement("C10")
 def test_morphine_on_demand_and_a_power_cut(bench: Bench) -> None:
     pump = bench.pump
     started(bench, "morphine_pca")
@@ -151,6 +154,7 @@ def test_morphine_on_demand_and_a_power_cut(bench: Bench) -> None:
     assert status.run is not None and status.run.witnessed_steps > 7 * ML // bench.al
 
 
+@pytest.mark.requirement("C11")
 def test_a_limit_is_the_pumps_own(bench: Bench) -> None:
     pump = bench.pump
     started(bench, "morphine_pca")

@@ -18,6 +18,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield it
 
 
+@pytest.mark.requirement("A15")
 def test_losses_add_up_over_pauses(bench: Bench) -> None:
     """Six steps lost before and six after a pause are twelve."""
     pump, al = bench.pump, bench.al
@@ -116,6 +117,7 @@ def test_an_interrupted_ordered_pause_goes_on_where_it_was(bench: Bench) -> None
     assert len(bench.edges()) == 10
 
 
+@pytest.mark.requirement("B9")
 def test_what_was_loaded_can_be_ordered(bench: Bench) -> None:
     bench.pump.load(ML)
     bench.pump.infuse(volume_al=ML, rate_al_per_h=100 * ML)

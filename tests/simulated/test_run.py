@@ -21,6 +21,7 @@ def edges(path: Path) -> list[tuple[int, int]]:
     return [(int(ns), int(position)) for ns, position in pairs]
 
 
+@pytest.mark.requirement("B1")
 def test_a_short_infusion_by_hand(cli, sim, tmp_path):
     """1 mL at 100 mL/h from a 50 mL syringe: every number recomputed here."""
     pump = sim("--trace", tmp_path / "trace.txt")
@@ -106,6 +107,7 @@ def test_every_example_runs_to_its_end(path, cli):
 ORDERED_ML = {"ferric_carboxymaltose": "48", "dopamine": "28.875"}
 
 
+@pytest.mark.requirement("I9")
 @pytest.mark.parametrize("name", sorted(ORDERED_ML))
 def test_i9_what_was_ordered_as_a_dose_is_delivered_to_the_step(name, cli):
     path = EXAMPLES / f"{name}.toml"
@@ -117,6 +119,7 @@ def test_i9_what_was_ordered_as_a_dose_is_delivered_to_the_step(name, cli):
     assert done.json["witnessed_steps"] == asked
 
 
+@pytest.mark.requirement("B2")
 def test_b2_the_plan_shows_each_dose_and_the_rate_it_becomes(cli):
     path = EXAMPLES / "dopamine.toml"
     said = cli("run", path, "--sim", "--dry-run")
@@ -199,6 +202,7 @@ def test_an_order_larger_than_the_syringe_goes_on_with_the_exact_remainder(cli, 
     assert (runs[0]["reason"], runs[0]["witnessed_steps"]) == ("done", 3 * ML // al)
 
 
+@pytest.mark.requirement("B2")
 def test_dry_run_shows_the_plan_and_starts_nothing(cli, sim, order):
     path = order(
         'mode = "infuse"\nrate = "10 mL/h"\nduration = "30 min"',
@@ -214,6 +218,7 @@ def test_dry_run_shows_the_plan_and_starts_nothing(cli, sim, order):
     assert cli("status", "--json", "--port", pump.port).json["state"] == "idle"
 
 
+@pytest.mark.requirement("A9")
 def test_pause_rate_and_resume_lose_no_step(cli, sim, tmp_path):
     pump = sim("--trace", tmp_path / "trace.txt")
     cli("load", "10 mL", "--port", pump.port)
@@ -235,3 +240,18 @@ def test_pause_rate_and_resume_lose_no_step(cli, sim, tmp_path):
     pump.end()
     seen = edges(tmp_path / "trace.txt")
     assert [position for _, position in seen] == list(range(1, run.ordered_steps + 1))
+
+
+def test_the_plan_foretells_the_plunger_and_what_it_uses_of_the_limits(cli, sim, order):
+    path = order('mode = "infuse"\nvolume = "1 mL"\nrate = "120 mL/h"')
+    pump = sim(held=False)
+    plan = cli("run", path, "--dry-run", "--port", pump.port)
+    assert plan.code == 0 and "ends at step" in plan.out and "120 mL/h: " in plan.out
+    seen = cli("run", path, "--dry-run", "--json", "--port", pump.port).json["outlook"]
+    limits = cli("info", "--port", pump.port, "--json").json["config"]["limits"]
+    assert {key: seen[key] for key in limits} == limits
+    assert seen["fastest_al_per_h"] == seen["slowest_al_per_h"] == 120 * ML
+    assert cli("run", path, "--yes", "--port", pump.port).code == 0
+    syringe = cli("status", "--json", "--port", pump.port).json["syringe"]
+    assert syringe["position_steps"] == seen["position_steps"] > 5_000
+    assert syringe["remaining_nl"] == seen["remaining_nl"]

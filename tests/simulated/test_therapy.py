@@ -56,6 +56,7 @@ def test_withdraw_takes_up_the_backlash_and_books_none_of_it(bench: Bench) -> No
     assert bench.control("status")["plunger"] - after["plunger"] == 100
 
 
+@pytest.mark.requirement("B7", "B9")
 def test_an_order_larger_than_the_syringe_ends_exactly_after_a_change(bench: Bench) -> None:
     pump, al = bench.pump, bench.al
     plan = pump.order(seal_order([_infuse(70 * ML, 600 * ML)], fill_al=40 * ML))
@@ -77,6 +78,7 @@ def test_an_order_larger_than_the_syringe_ends_exactly_after_a_change(bench: Ben
     assert status.run.witnessed_steps == status.run.ordered_steps == 70 * ML // al
 
 
+@pytest.mark.requirement("B6")
 def test_near_empty_warns_ten_minutes_before(bench: Bench) -> None:
     pump = bench.pump
     pump.order(seal_order([_infuse(10 * ML, 20 * ML)], fill_al=10 * ML))
@@ -148,6 +150,7 @@ def test_stopping_a_fast_infusion_ramps_down_and_counts_right(bench: Bench, when
     assert len(bench.edges()) - first == 40_000
 
 
+@pytest.mark.requirement("A10")
 def test_kvo_follows_the_end_and_never_exceeds_the_set_rate(bench: Bench) -> None:
     pump, al = bench.pump, bench.al
     pump.order(seal_order([_infuse(200 * al, ML)], fill_al=ML, kvo_al_per_h=5 * ML))

@@ -13,6 +13,7 @@ from doseloop import resources
 from doseloop.sim import interpreter
 
 
+@pytest.mark.requirement("A3", "A7")
 @pytest.mark.parametrize("days", [30])
 def test_every_edge_of_a_month_is_exact(days: int) -> None:
     rate, al = 80 * 10**12, al_per_step("pico_tmc2209", "bd-plastipak-50")  # 0.08 mL/h

@@ -62,7 +62,8 @@ class Judge(Board):
 
 it = kernel.it
 board = Judge({"unique_id": bytes(8), "dir": 3, "dir_infuse": 1, "stop": 6, "end_front": 7,
-               "end_back": 8, "end_open": 1, "enable": 4, "enable_active": 0, "backlash": 64,
+               "end_back": 8, "end_open": 1, "enable": 4, "enable_active": 0, "bolus": None,
+               "backlash": 64,
                "travel_front": 1 << 40, "travel_back": -(1 << 40)})  # fmt: skip
 it.board, it.line, it.speed = board, NoLine(), None
 it.pioblock = PioBlock(board)

@@ -10,7 +10,10 @@ WITHDRAW = const(-1)
 
 
 class Pins:
-    """Driver enable and direction, stop input, end switches. Motion pins belong to the PIOs."""
+    """Driver enable and direction, stop input, end switches, bolus button if there is one.
+
+    Motion pins belong to the PIOs.
+    """
 
     def __init__(self, board):
         pins = board["pins"]
@@ -31,6 +34,11 @@ class Pins:
             WITHDRAW: _bit(pins.get("end_back")),
         }
         self.inputs = reg.window(reg.SIO_GPIO_IN, 1)
+        self.button = None
+        if pins.get("bolus") is not None:
+            from pump.hal.button_pin import ButtonPin
+
+            self.button = ButtonPin(pins["bolus"], pull, board["bolus_pressed"])
 
     def _switch(self, number, pull):
         return None if number is None else Pin(number, Pin.IN, pull)

@@ -1,24 +1,37 @@
-"""Small files that are either old or new, never half: written beside, then renamed.
+"""Small files on flash, all in one folder. slots.py makes them old or new, never half.
 
-littlefs makes the rename atomic. Erasing takes up to 0.4 s with interrupts off: while a motion is
-running only up to 10,000 steps/s, where the queue holds half a second (patient.py).
+Erasing takes up to 0.4 s with interrupts off: while a motion is running only when the queue holds
+half a second (motor.py, `may_wait`).
 """
 
 import os
 
+_FOLDER = "/kept/"
+
 
 def read(name):
-    """Return a file's text, or None when there is none."""
+    """Return the text of a file, by its name in the folder or its path; None: there is none."""
     try:
-        with open(name) as file:
+        with open(name if name[0] == "/" else _FOLDER + name) as file:
             return file.read()
     except OSError:
         return None
 
 
 def write(name, text):
-    """Replace a file's text. Raise OSError when the flash is full or fails; the old one stays."""
-    beside = name + ".new"
-    with open(beside, "w") as file:
+    """Write a file over. Raise OSError when the flash is full or fails."""
+    try:
+        file = open(_FOLDER + name, "w")
+    except OSError:
+        os.mkdir(_FOLDER[:-1])  # the first file; or this says what is wrong
+        file = open(_FOLDER + name, "w")
+    with file:
         file.write(text)
-    os.rename(beside, name)
+
+
+def remove(name):
+    """Remove a file, if it is there and the flash lets it."""
+    try:
+        os.remove(_FOLDER + name)
+    except OSError:
+        pass

@@ -1,16 +1,27 @@
 """The witness: a second state machine, on the other PIO, that counts real STEP edges.
 
 It shares nothing with the step generator but the wire between its pin and the STEP pin. DMA copies
-each new count into one word of memory, so the tick reads it without a call. The two channels chain
-to each other without end; nothing here can move the motor.
+each new count into a scratch register of the watchdog: the tick reads it without a call, and it
+outlives every reset but a loss of power. The two channels chain to each other without end; nothing
+here can move the motor.
+
+Scratch registers: 0 the count, 1 which motion it is of, 2 the last count of the motion before. The
+boot ROM and MicroPython use 4 to 7.
 """
 
+import machine
 import rp2
 from micropython import const
+
+from pump.hal import registers
 
 _SM = const(4)  # PIO1, state machine 0
 _DREQ_PIO1_RX0 = const(12)
 _FOREVER = const(0x3FFFFFFF)  # transfers before the other channel takes over
+_COUNT = registers.WATCHDOG_SCRATCH
+_MOTION = _COUNT + 4
+_BEFORE = _COUNT + 8
+_MARK = const(0xD05E)  # in the upper half of register 1: it is ours
 
 
 TYPE_CHECKING = False  # true for a type checker only: MicroPython has no typing
@@ -33,19 +44,32 @@ def edge_witness():
 # fmt: on
 
 
+def kept():
+    """Return (motion, steps, steps of the motion before) as a reset left them, or None.
+
+    ``motion`` is what zero() was given; all three wrap, at 2**16 and 2**32. Ask before a Witness
+    is made.
+    """
+    tag = machine.mem32[_MOTION]
+    if tag >> 16 != _MARK:
+        return None
+    before, now = machine.mem32[_BEFORE], machine.mem32[_COUNT]
+    return tag & 0xFFFF, -now & 0xFFFFFFFF, -before & 0xFFFFFFFF
+
+
 class Witness:
     """Counts rising edges on ``pin`` into ``word``: minus the count since zero(), mod 2**32."""
 
     def __init__(self, pin):
         self._pin = pin
-        self.word = bytearray(4)
+        self.word = registers.window(_COUNT, 1)
         rp2.PIO(1).remove_program()
         self._sm = rp2.StateMachine(_SM)
         self._pair = (rp2.DMA(), rp2.DMA())
-        self.zero()
+        self.zero(None)
 
-    def zero(self):
-        """Begin a new count. The caller has made sure that nothing moves."""
+    def zero(self, motion):
+        """Begin a new count, of a motion (16 bits). The caller knows that nothing moves."""
         one, two = self._pair
         self._sm.active(0)
         # Break the chain before aborting, or one channel would start the other again.
@@ -54,8 +78,12 @@ class Witness:
         one.active(0)
         two.active(0)
         self._sm.init(edge_witness, in_base=self._pin)
-        for i in range(4):
-            self.word[i] = 0
+        # A reset in between finds no mark, and nobody takes one count for another.
+        machine.mem32[_MOTION] = 0
+        machine.mem32[_BEFORE] = machine.mem32[_COUNT]
+        machine.mem32[_COUNT] = 0
+        if motion is not None:
+            machine.mem32[_MOTION] = _MARK << 16 | motion
         for dma, other in ((two, one), (one, two)):
             dma.config(
                 read=self._sm, write=self.word, count=_FOREVER,

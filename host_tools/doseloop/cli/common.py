@@ -62,21 +62,21 @@ def say(text: str) -> None:
 
 
 def confirm(yes: bool, question: str) -> None:
-    """Ask before motion. Raises `UsageError` without a terminal, `Abort` on a no."""
+    """Ask before motion or a change. Raises `UsageError` without a terminal, `Abort` on a no."""
     if yes:
         return
     need_terminal(yes)
     if not click.confirm(question, default=False, err=True):
-        raise UsageError("not confirmed; nothing was started", code="E_NOT_CONFIRMED")
+        raise UsageError("not confirmed: nothing was started or changed", code="E_NOT_CONFIRMED")
 
 
 def need_terminal(yes: bool) -> None:
     """Raise `UsageError` when a question is due and there is nobody to ask."""
     if not yes and not sys.stdin.isatty():
         raise UsageError(
-            "starting motion asks first, and there is no terminal to ask on",
+            "this asks first, and there is no terminal to ask on",
             code="E_NO_TERMINAL",
-            next="look at the plan with --dry-run, then add --yes",
+            next="look at what is to be done (a plan: --dry-run), then add --yes",
         )
 
 

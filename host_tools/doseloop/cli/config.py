@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import click
 
-from doseloop import errors, quantities
+from doseloop import errors, output, quantities
 from doseloop.boards import board_names, find_board
+from doseloop.cli.common import confirm, say
 from doseloop.config import Compiled, compile_config
 from doseloop.syringes import find_syringe, load_syringes
 
@@ -46,15 +49,51 @@ def show(
 @config.command()
 @click.option("--board", required=True, help="Board name or file.")
 @click.option("--syringe", required=True, help="Syringe model.")
+@click.option("--yes", is_flag=True, help="Change what is in force without asking.")
 @click.option("--port", help="Port of the pump.")
-def push(board: str, syringe: str, port: str | None) -> None:
-    """Compile BOARD and SYRINGE and put the result in force. Nothing moves."""
+def push(board: str, syringe: str, yes: bool, port: str | None) -> None:
+    """Compile BOARD and SYRINGE, show what changes, ask, put it in force. Nothing moves.
+
+    Nothing is asked where nothing is in force yet, or the same already is.
+    """
     compiled = _compiled(board, syringe)
+    from doseloop.information import read_config
     from doseloop.pump import Pump
 
     with Pump.open(port) as pump:
-        pump.push_config(compiled.sealed)
-    click.echo(f"in force: {board} with {syringe}, {compiled.al_per_step} aL a microstep")
+        changed = config_changes(read_config(pump), compiled.data)
+        change = pump.propose_config(compiled.sealed)
+        if changed and change.old is not None:
+            say(output.table(changed))
+            confirm(yes, f"Change {change.old} to {change.new}?")
+        reset = pump.confirm(change.digest).get("reset")
+    when = "stored, in force once the pump restarts" if reset else "in force"
+    click.echo(f"{when}: {change.new}, {compiled.al_per_step} aL a microstep")
+
+
+def config_changes(old: dict[str, Any] | None, new: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return each value that differs, as (section and key, "old → new")."""
+    before, after = _flat(old or {}), _flat(new)
+    return [
+        (key, f"{before.get(key, '–')} → {after.get(key, '–')}")
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            found |= _flat(cast(dict[str, Any], value), f"{name}.")
+        elif key.endswith("_al_per_h"):
+            found[name] = output.rate(int(value))
+        elif key == "capacity_al":
+            found[name] = quantities.show(int(value), "volume")
+        else:
+            found[name] = "none" if value is None else str(value)
+    return found
 
 
 def _compiled(board: str | None, syringe: str | None) -> Compiled:

@@ -13,6 +13,7 @@ from doseloop import errors, output, results
 from doseloop.cli.common import confirm, print_json, say
 from doseloop.doses import Ordered
 from doseloop.order import stop_ms_of
+from doseloop.outlook import Outlook
 from doseloop.pump import Pump
 from doseloop.running import (
     IN_RUN,
@@ -40,18 +41,21 @@ class LoadedOrder:
     trace: Path | None = None
     stop_ms: int | None = None  # how long the pump goes on without hearing from its host
     doses: tuple[Ordered, ...] = ()
+    outlook: Outlook | None = None
 
 
 def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
     """Show the plan and ask; False when nothing is to be started. The order is dropped then."""
     syringe = pump.status().syringe
     al_per_step = 0 if syringe is None else syringe.al_per_step
-    text = output.plan_text(order.plan, al_per_step, order.name, order.doses)
+    text = output.plan_text(order.plan, al_per_step, order.name, order.doses, order.outlook)
     if dry_run:
         pump.stop()
         if as_json:
             doses = [dose.as_json() for dose in order.doses]
-            print_json({"schema": 1, "plan": results.plain(order.plan), "doses": doses})
+            seen = {} if order.outlook is None else {"outlook": order.outlook.as_json()}
+            plan = results.plain(order.plan)
+            print_json({"schema": 1, "plan": plan, "doses": doses, **seen})
         else:
             click.echo(text)
         return False

@@ -155,18 +155,18 @@ def stop(port: str | None, as_json: bool) -> None:
 @json_option
 def rate(value: tuple[str, ...], yes: bool, port: str | None, as_json: bool) -> None:
     """Change the rate of the run in progress: doseloop rate 10 mL/h."""
-    text = " ".join(value)
     with refined(port):
-        rate_al_per_h = quantities.parse(text, "rate")
+        rate_al_per_h = quantities.parse(" ".join(value), "rate")
     need_terminal(yes)
     with open_pump(port) as pump:
-        old = quantities.show(pump.status().rate_al_per_h, "rate")
-        confirm(yes, f"Change the rate from {old} to {text}?")
-        pump.set_rate(rate_al_per_h)
+        change = pump.propose_rate(rate_al_per_h)
+        confirm(yes, f"Change the rate from {change.old} to {change.new}?")
+        pump.confirm(change.digest)
     if as_json:
-        print_json({"schema": 1, "rate_al_per_h": rate_al_per_h})
+        was = change.old_al_per_h
+        print_json({"schema": 1, "rate_al_per_h": rate_al_per_h, "old_al_per_h": was})
     else:
-        click.echo(f"rate {text} (was {old})")
+        click.echo(f"rate {change.new} (was {change.old})")
 
 
 @click.command()

@@ -139,6 +139,8 @@ def _run(
     trace: Path | None = None,
 ) -> int:
     from doseloop.cli import follow
+    from doseloop.information import read_config
+    from doseloop.outlook import outlook
     from doseloop.planning import whole_plan
     from doseloop.running import Detached
 
@@ -148,7 +150,11 @@ def _run(
             plan = pump.order(order.sealed)
             syringe = pump.status().syringe
             plan = whole_plan(plan, order, 0 if syringe is None else syringe.al_per_step)
-            loaded = follow.LoadedOrder(plan, order.name, text, trace, order.stop_ms, order.doses)
+            config = read_config(pump)
+            ahead = None if config is None else outlook(order, config, syringe)
+            loaded = follow.LoadedOrder(
+                plan, order.name, text, trace, order.stop_ms, order.doses, ahead
+            )
             if not follow.prepare(pump, loaded, yes=yes, dry_run=dry_run, as_json=as_json):
                 return errors.OK
             go = None if own is None else own.go

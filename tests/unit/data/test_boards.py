@@ -25,6 +25,7 @@ def test_reference_board_by_hand():
     assert board.backlash_steps == 64
     assert [board.gpio(name) for name in ("step", "dir", "enable", "witness")] == [2, 3, 4, 5]
     assert [board.gpio(name) for name in ("stop", "end_front", "end_back")] == [6, 7, 8]
+    assert (board.gpio("bolus"), board.bolus_pressed) == (9, 0)
 
 
 def test_published_pins_of_the_skr_pico():
@@ -67,6 +68,7 @@ WRONG = [
     ("[alarms]", "[reserved]\ngpio2 = 'LED'\n\n[alarms]", "used twice: reserved: LED"),
     ("[alarms]", "[reserved]\ngpio99 = 'LED'\n\n[alarms]", "must read like gpio8"),
     ('name = "pico_tmc2209"', 'name = "pico"', "'pico' in a file called pico_tmc2209.toml"),
+    ('bolus_pressed = "low"\n', "", "bolus_pressed: missing, but there is a bolus button"),
     ("schema = 1", "schema = 2", "must be a whole number, 1 … 1"),
     ('title = "R', "title = R", "not TOML"),
 ]
@@ -102,6 +104,13 @@ def test_a_missing_optional_wire_is_none(tmp_path):
     path = tmp_path / REFERENCE.name
     path.write_text(text)
     assert boards.load_board(path).gpio("end_back") is None
+
+
+def test_a_level_for_a_button_that_is_not_wired_is_refused(tmp_path):
+    path = tmp_path / REFERENCE.name
+    path.write_text(re.sub(r"\[pins.bolus\]\n(.+\n)+", "", REFERENCE.read_text()))
+    with pytest.raises(FileError, match="no pin is called bolus"):
+        boards.load_board(path)
 
 
 def test_a_missing_file_is_a_file_error():

@@ -29,6 +29,7 @@ def test_many_good_files(capsys):
     assert said.err == ""
 
 
+@pytest.mark.requirement("B2")
 def test_b2_doses_are_shown_with_the_rate_they_become(capsys):
     path = str(EXAMPLES / "dopamine.toml")
     assert call(["check", path]) == 0
@@ -81,6 +82,7 @@ def test_a_fill_beyond_the_syringe_is_an_invalid_file(capsys, tmp_path):
     assert "limit: 50 mL" in said
 
 
+@pytest.mark.requirement("B9")
 def test_a_syringe_change_is_announced(capsys, tmp_path):
     path = tmp_path / "more.toml"
     path.write_text(Path(GOOD).read_text().replace('fill = "40 mL"', 'fill = "8 mL"'))

@@ -6,6 +6,7 @@ import types
 
 import pytest
 
+from doseloop import results
 from doseloop.boards import find_board
 from doseloop.cli.main import call
 from doseloop.config import compile_config
@@ -21,6 +22,9 @@ def pump(monkeypatch):
     calls = []
 
     class Pump:
+        in_force = COMPILED.sealed
+        identity = types.SimpleNamespace(config_crc="0")
+
         @classmethod
         def open(cls, port=None):
             calls.append(("open", port))
@@ -32,15 +36,22 @@ def pump(monkeypatch):
         def __exit__(self, *_):
             calls.append(("close",))
 
-        def push_config(self, text):
-            calls.append(("push", text))
+        def propose_config(self, text):
+            calls.append(("propose", text))
+            old = None if self.identity.config_crc is None else "old"
+            return results.Change(digest=text.split()[3], old=old, new="new")
+
+        def confirm(self, digest):
+            calls.append(("confirm", digest))
+            return {"config_crc": digest, "reset": self.resets}
 
         def config_text(self):
-            return COMPILED.sealed
+            return self.in_force
 
     module = types.ModuleType("doseloop.pump")
     module.Pump = Pump
     monkeypatch.setitem(sys.modules, "doseloop.pump", module)
+    monkeypatch.setattr(Pump, "resets", False, raising=False)
     return calls
 
 
@@ -68,9 +79,46 @@ def test_show_asks_the_pump(capsys, pump):
     assert pump == [("open", "/dev/x"), ("close",)]
 
 
-def test_push_sends_the_sealed_text(pump):
+DONE = [
+    ("open", None),
+    ("propose", COMPILED.sealed),
+    ("confirm", COMPILED.sealed.split()[3]),
+    ("close",),
+]
+
+
+def test_push_proposes_the_sealed_text_and_confirms_it(pump):
+    # The same is in force: nothing changes, nobody is asked.
     assert call(["config", "push", *CHOICE]) == 0
-    assert pump == [("open", None), ("push", COMPILED.sealed), ("close",)]
+    assert pump == DONE
+
+
+def test_a_first_configuration_is_pushed_without_a_question(pump, monkeypatch):
+    monkeypatch.setattr(sys.modules["doseloop.pump"].Pump.identity, "config_crc", None)
+    assert call(["config", "push", *CHOICE]) == 0
+    assert pump == DONE
+
+
+def test_a_change_of_syringe_is_shown_and_needs_a_yes(pump, monkeypatch, capsys):
+    other = compile_config(find_board("pico_tmc2209"), find_syringe("bd-plastipak-20"))
+    monkeypatch.setattr(sys.modules["doseloop.pump"].Pump, "in_force", other.sealed)
+    assert call(["config", "push", *CHOICE]) == 2  # no terminal to ask on
+    said = capsys.readouterr().err
+    assert "bd-plastipak-20 → bd-plastipak-50" in said and "20 mL → 50 mL" in said
+    assert "board" not in said, "only what changes"
+    assert [name for name, *_ in pump] == ["open", "propose", "close"]
+    pump.clear()
+    assert call(["config", "push", "--yes", *CHOICE]) == 0
+    assert pump == DONE
+    assert capsys.readouterr().out.startswith("in force: new")
+
+
+def test_a_configuration_that_waits_for_a_restart_is_not_called_in_force(
+    pump, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys.modules["doseloop.pump"].Pump, "resets", True)
+    assert call(["config", "push", "--yes", *CHOICE]) == 0
+    assert "once the pump restarts" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

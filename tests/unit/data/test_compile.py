@@ -36,6 +36,7 @@ def test_the_shape_the_device_expects():
     assert list(compiled.data) == ["schema", "board", "motion", "syringe", "limits", "alarms"]
     assert compiled.data["board"]["pins"] == {
         "step": 2, "dir": 3, "enable": 4, "witness": 5, "stop": 6, "end_front": 7, "end_back": 8,
+        "bolus": 9,
     }  # fmt: skip
     assert compiled.data["board"]["witness_bridge"] == "step pin jumpered to witness pin"
     assert compiled.data["alarms"] == {"near_empty_ms": 600_000}
@@ -43,6 +44,13 @@ def test_the_shape_the_device_expects():
     assert ": " not in compiled.text.replace("step pin jumpered", "")
     assert sealed.unseal("config", 1, compiled.sealed) == compiled.text
     assert json.loads(compiled.text) == compiled.data
+
+
+def test_a_board_without_a_bolus_button_has_no_word_of_it():
+    # As before there were buttons: an older firmware takes it.
+    pins = tuple(pin for pin in BOARD.pins if pin.signal != "bolus")
+    board = compile_config(replace(BOARD, pins=pins, bolus_pressed=None), SYRINGE).data["board"]
+    assert "bolus" not in board["pins"] and "bolus_pressed" not in board
 
 
 @pytest.mark.parametrize("board", board_names())

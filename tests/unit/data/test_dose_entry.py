@@ -24,6 +24,7 @@ def become(text, kind, **drug):
     return doses.read(("step", 0, kind), text, kind)
 
 
+@pytest.mark.requirement("F6")
 @given(st.sampled_from([(k, u) for k in UNITS for u in UNITS[k].values()]), NUMBERS)
 def test_f6_every_unit_reads_back_what_is_shown(which, number):
     kind, unit = which
@@ -34,6 +35,7 @@ def test_f6_every_unit_reads_back_what_is_shown(which, number):
     assert parse(text, kind) == quantity
 
 
+@pytest.mark.requirement("F6")
 @given(
     st.sampled_from(sorted(UNITS)),
     st.text(alphabet="0123456789.,+-e_ µumcgkghLunits/²", max_size=20),
@@ -49,6 +51,7 @@ def test_f6_any_text_is_one_quantity_or_a_named_refusal(kind, text):  # fmt: ski
         assert show(quantity) == text
 
 
+@pytest.mark.requirement("F6", "F7")
 @given(st.sampled_from(["rate", "volume"]), st.text(max_size=12))
 def test_f6_no_text_is_read_without_its_unit(kind, text):
     try:
@@ -143,6 +146,7 @@ ENTRY = [
 ]
 
 
+@pytest.mark.requirement("F6", "F7")
 @pytest.mark.parametrize(("kind", "text", "code", "holds"), ENTRY)
 def test_f6_f7_number_entry_never_goes_wrong_silently(kind, text, code, holds):
     with pytest.raises(UsageError) as caught:
@@ -157,6 +161,7 @@ def test_f6_f7_number_entry_never_goes_wrong_silently(kind, text, code, holds):
 QUOTED = [(kind, re.findall(r"'([^']+)'", holds)) for kind, _, _, holds in ENTRY]
 
 
+@pytest.mark.requirement("F7")
 @pytest.mark.parametrize(("kind", "text"), [(k, t) for k, texts in QUOTED for t in texts])
 def test_f7_every_spelling_that_a_refusal_advises_is_itself_accepted(kind, text):
     drug = FULL | ({"concentration": "10 units/mL"} if "units" in text else {})
@@ -171,6 +176,7 @@ def test_f7_every_spelling_that_a_refusal_advises_is_itself_accepted(kind, text)
         assert show(parse(text, kind)) == text
 
 
+@pytest.mark.requirement("F7")
 def test_f7_ten_and_a_hundred_mg_and_mcg_h_and_min_differ_as_they_should():
     ten = become("10 mg/h", "rate", **FULL)
     assert become("100 mg/h", "rate", **FULL) == 10 * ten
@@ -181,6 +187,7 @@ def test_f7_ten_and_a_hundred_mg_and_mcg_h_and_min_differ_as_they_should():
     assert become("5 mL/min", "rate") == 60 * become("5 mL/h", "rate")
 
 
+@pytest.mark.requirement("F6")
 @given(
     st.sampled_from([(k, u) for k in UNITS for u in UNITS[k]]),
     st.sampled_from(["5", "0.25", "10", "1.50", "05", "1e3", ".5", "5.", "5 ", ""]),

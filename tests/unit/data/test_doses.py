@@ -79,11 +79,13 @@ VOLUMES = [
 CASES = [("rate", *case) for case in RATES] + [("volume", *case) for case in VOLUMES]
 
 
+@pytest.mark.requirement("I9")
 @pytest.mark.parametrize(("kind", "text", "drug", "ml"), CASES, ids=[case[1] for case in CASES])
 def test_i9_by_hand(kind, text, drug, ml):
     assert become(text, kind, **drug) == Fraction(ml) * ML
 
 
+@pytest.mark.requirement("I9")
 def test_i9_what_is_no_whole_attolitre_is_floored():
     # 1 mg/h / 3 mg/mL = 0.333… mL/h = 333333333333333.3 aL/h
     doses = reader("3 mg/mL")
@@ -98,6 +100,7 @@ def test_i9_what_is_no_whole_attolitre_is_floored():
     }
 
 
+@pytest.mark.requirement("I9")
 def test_i9_a_floor_to_a_round_number_is_still_not_called_equal():
     # (1e-6 + 1e-19) mL/kg/h · 1 kg = 1 nL/h and a ten-thousandth of an aL/h
     doses = reader(weight="1 kg")
@@ -105,6 +108,7 @@ def test_i9_a_floor_to_a_round_number_is_still_not_called_equal():
     assert doses.ordered[0].said.endswith("(1 kg) ≈ 1 nL/h")
 
 
+@pytest.mark.requirement("F7")
 def test_f7_both_are_shown_to_the_technician():
     doses = reader("8 mg/mL", "70 kg")
     doses.read(("step", 0, "rate"), "2 mcg/kg/min", "rate")
@@ -155,6 +159,7 @@ def _drawn(number, amount, per, time, strength, kg, m2, data):
     return doses, text, exact_al
 
 
+@pytest.mark.requirement("I9")
 @given(time=st.sampled_from(["min", "h", "day"]), **PARTS)
 def test_i9_any_rate_loses_less_than_an_attolitre_an_hour_and_no_step_in_30_days(time, **parts):
     doses, text, exact = _drawn(time=time, **parts)
@@ -167,6 +172,7 @@ def test_i9_any_rate_loses_less_than_an_attolitre_an_hour_and_no_step_in_30_days
         assert asked - given in (0, 1)
 
 
+@pytest.mark.requirement("I9")
 @given(**PARTS)
 def test_i9_any_volume_loses_no_step_of_any_syringe(**parts):
     doses, text, exact = _drawn(time=None, **parts)
@@ -191,6 +197,7 @@ LACKING = [
 ]
 
 
+@pytest.mark.requirement("I9")
 @pytest.mark.parametrize(("text", "drug", "message", "after"), LACKING)
 def test_i9_what_is_missing_or_does_not_match_is_named(text, drug, message, after):
     with pytest.raises(UsageError) as caught:
@@ -232,6 +239,7 @@ def load(tmp_path):
     return write
 
 
+@pytest.mark.requirement("B2")
 def test_b2_an_order_in_doses_is_compiled_to_what_the_pump_knows(load):
     order = load(ORDER)
     compiled = order.compiled()
@@ -250,6 +258,7 @@ def test_b2_an_order_in_doses_is_compiled_to_what_the_pump_knows(load):
     ]
 
 
+@pytest.mark.requirement("F7")
 @pytest.mark.parametrize(
     ("old", "new", "code", "place"),
     [

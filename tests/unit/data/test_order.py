@@ -12,7 +12,7 @@ from doseloop import resources
 from doseloop.boards import find_board
 from doseloop.config import compile_config
 from doseloop.errors import FileError, Refused
-from doseloop.limits import check_order, step_rate, total_volume
+from doseloop.limits import check_order, step_rate, syringe_changes, total_volume
 from doseloop.order import load_order, order_json_schema
 from doseloop.syringes import find_syringe
 
@@ -206,6 +206,7 @@ def test_fifty_steps_and_not_one_more(order_file):
         load_order(order_file(head))
 
 
+@pytest.mark.requirement("A1")
 @pytest.mark.parametrize(
     ("old", "new", "code", "nearest"),
     [
@@ -229,9 +230,30 @@ def test_beyond_board_and_syringe_is_refused_with_the_nearest(
     assert caught.value.exit_code == 5
 
 
+@pytest.mark.requirement("A1")
 def test_the_nearest_rates_are_themselves_allowed(order_file, config):
     for rate in ("12494.217852216 mL/h", "581.807357439 nL/h"):
         check_order(load_order(order_file(ORDER.replace("5 mL/h", rate, 1))), config)
+
+
+@pytest.mark.requirement("B9")
+@pytest.mark.parametrize(
+    ("modes", "fill", "changes"),
+    [
+        # 50 mL a syringe; 30 mL each step
+        (("infuse", "infuse"), 50, 1),
+        (("infuse",) * 4, 20, 2),
+        (("withdraw", "infuse"), 1, 0),
+        (("infuse", "withdraw"), 1, 1),
+    ],
+)
+def test_host_and_pump_announce_the_same_syringe_changes(order_file, config, modes, fill, changes):
+    steps = [f'[[step]]\nmode = "{m}"\nvolume = "30 mL"\nrate = "9 mL/h"\n' for m in modes]
+    head = ORDER.split("[[step]]")[0].replace("40 mL", f"{fill} mL")
+    order = load_order(order_file(head + "".join(steps)))
+    assert syringe_changes(order, 50 * ML) == changes
+    taken = resources.firmware_module("order").unseal(order.sealed, config)
+    assert taken.syringe_changes(50 * ML, 0) == changes
 
 
 def test_an_order_larger_than_the_syringe_is_allowed(order_file, config):

@@ -21,6 +21,7 @@ def test_by_hand():
     assert quantity.format(150 * 10**12, "rate") == "0.15 mL/h"
 
 
+@pytest.mark.requirement("A2", "F6")
 @given(st.sampled_from(KINDS), st.integers(0, UP_TO) | st.integers(0, 10**7))
 def test_format_reads_back(kind, value):
     text = quantity.format(value, kind)
@@ -29,6 +30,7 @@ def test_format_reads_back(kind, value):
     assert text.isascii()
 
 
+@pytest.mark.requirement("A2")
 @given(
     st.sampled_from(["nL", "uL", "mL", "L"]),
     st.sampled_from(["s", "min", "h", "d"]),
@@ -50,6 +52,7 @@ def test_rate_is_the_exact_fraction_or_refused_with_the_nearest(volume, time, nu
         assert got == exact
 
 
+@pytest.mark.requirement("F6")
 @given(st.sampled_from(KINDS), st.text(max_size=30))
 def test_any_text_is_a_number_or_a_named_refusal(kind, text):
     try:
@@ -62,11 +65,13 @@ def test_any_text_is_a_number_or_a_named_refusal(kind, text):
         assert quantity.parse(quantity.format(value, kind), kind) == value
 
 
+@pytest.mark.requirement("F6")
 @given(st.sampled_from(KINDS), st.text(alphabet="0123456789.,+-e_ nuµmLshdin/gkHz", max_size=24))
 def test_nearly_right_texts_too(kind, text):
     test_any_text_is_a_number_or_a_named_refusal.hypothesis.inner_test(kind, text)
 
 
+@pytest.mark.requirement("F7")
 @pytest.mark.parametrize("value", [5, 5.0, True, None, ["5 mL"]])
 def test_a_bare_value_is_refused(value):
     with pytest.raises(quantity.QuantityError) as caught:

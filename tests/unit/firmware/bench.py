@@ -12,6 +12,7 @@ from unit.firmware import flow
 from doseloop import resources
 
 alarms = resources.firmware_module("alarms")
+button_module = resources.firmware_module("button")
 commands = resources.firmware_module("commands")
 config_module = resources.firmware_module("config")
 controller_module = resources.firmware_module("controller")
@@ -19,7 +20,11 @@ errors = resources.firmware_module("errors")
 events = resources.firmware_module("events")
 link_module = resources.firmware_module("link")
 motor_module = resources.firmware_module("motor")
+order = resources.firmware_module("order")
+quantity = resources.firmware_module("quantity")
+recovery = resources.firmware_module("recovery")
 sealed = resources.firmware_module("sealed")
+slots = resources.firmware_module("slots")
 tick = resources.firmware_module("tick")
 
 _VECTORS = Path(__file__).parents[2] / "vectors"
@@ -35,6 +40,12 @@ def configuration(**motion):
     config = json.loads(sealed.unseal("config", 1, CONFIG))
     config["motion"].update(motion)
     return config
+
+
+def compiled(steps, config, name="test", **more):
+    """Return the order of some step dicts as the host sends it; ``more``: its other keys."""
+    data = {"schema": 1, "name": name, "steps": steps, **more}
+    return order.unseal(sealed.seal("order", 1, json.dumps(data)), config)
 
 
 class Clock:
@@ -72,6 +83,37 @@ class Pins:
         return self.stop
 
 
+class Button:
+    """The bolus button as hal.button_pin has it; ``set`` by the test."""
+
+    def __init__(self, clock, down=False):
+        self._clock, self._read = clock, down
+        self._button = button_module.Button(self._now(), down)
+        self.forget = self._button.forget
+
+    def _now(self):
+        return self._clock.now % 2**30
+
+    def set(self, down):
+        if down != self._read:
+            self._read = down
+            self._button.edge(self._now(), down)
+
+    def look(self):
+        return self._button.look(self._now(), self._read)
+
+    def wait_ms(self):
+        return self._button.wait_ms(self._now())
+
+    @property
+    def down(self):
+        return self._button.down
+
+    @property
+    def stuck(self):
+        return self._button.stuck
+
+
 class PlayedDose:
     """Plays segments in model time; ``edges``: (tick, way) of every step ever made."""
 
@@ -82,6 +124,7 @@ class PlayedDose:
         self.edges = []
         self._ends = self._plan = ()
         self.flags = 0
+        self.number = self._kind = self._before = 0
         self._broken = False
 
     def forget_break(self):
@@ -95,9 +138,11 @@ class PlayedDose:
             self._plan = self._plan[: self.seen]
             self.made = self.seen
 
-    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias):
+    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias, kind):
         assert not self.active, "a motion runs already"
         assert self._pins.on and self._pins.way
+        self.number = self.number + 1 & 0x3FFF
+        self._kind, self._before = kind, self.seen
         self._start = self._clock.now
         self._plan = [self._start + at for at in flow.expand(segments)]
         gaps = flow.intervals([self._start, *self._plan])
@@ -134,6 +179,9 @@ class PlayedDose:
     def stalled(self):
         return False
 
+    def queued_us(self):
+        return 600_000
+
     def flying(self):
         return int(self.active and self.made > self.seen)
 
@@ -154,6 +202,12 @@ class PlayedDose:
             ramp.pop(0)  # as tick.rewind(): never past the ordered steps
         self._plan = kept + (flow.expand(ramp, kept[-1]) if ramp else [])
         self._gaps = flow.intervals([self._start, *self._plan])
+
+    def kept(self):
+        """Return what hal.witness.kept() says after a reset in this moment, which ends it all."""
+        if self.active:
+            self.end()
+        return self.number << 2 | self._kind, self.seen, self._before
 
     def next_change(self):
         """Return when something happens next that main is woken for: the end."""
@@ -190,6 +244,9 @@ class Storage:
         if self.failing:
             raise OSError(28)
         self.files[name] = text
+
+    def remove(self, name):
+        self.files.pop(name, None)
 
 
 class Serial:
@@ -232,8 +289,34 @@ class Bench:
         self.motor = None
         self.left = False
         if config is not None:
-            self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
-            self.controller.configure(config, self.motor)
+            self.build(config)
+
+    def reboot(self, power_lost=False, config=None):
+        """Return the bench after a reset: the flash is as it was, all else begins anew.
+
+        ``edges`` of the new dose has those of the old one; time starts at 0.
+        """
+        kept = self.dose.kept()
+        new = Bench()
+        new.events.boot = self.events.boot + 1
+        new.storage.files = self.storage.files
+        config = config or self.controller.config
+        journal = new.controller.journal
+        record = journal.recall()
+        found = None
+        if record is not None:
+            found = recovery.recover(journal, record, config, None if power_lost else kept)
+        new.dose.edges = self.dose.edges
+        new.build(config)
+        if found is not None:
+            new.controller.interrupted(found)
+        new.controller.service()
+        return new
+
+    def build(self, config):
+        """Put a configuration in force."""
+        self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
+        self.controller.configure(config, self.motor)
 
     # -- what commands and link ask of app.App ------------------------------------------------
 
@@ -252,9 +335,7 @@ class Bench:
         }
 
     def configure(self, text):
-        config = config_module.check(text)
-        self.motor = motor_module.Motor(config, self.pins, self.dose, self.events)
-        self.controller.configure(config, self.motor)
+        self.build(config_module.check(text))
         return {"config_crc": config_module.crc_of(text)}
 
     def config_text(self):

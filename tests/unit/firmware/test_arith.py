@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from unit.firmware import flow
@@ -17,6 +18,7 @@ durations = st.integers(1, 10**10)
 steps = st.sampled_from(flow.AL_PER_STEP) | st.integers(1, 10**15)
 
 
+@pytest.mark.requirement("A2")
 def test_one_millilitre_an_hour_by_hand():
     # 50 mL syringe on the reference board: one microstep is 173 530 803 503 aL.
     # 1 mL = 10**15 aL;       10**15 / 173530803503 = 5762.66...     -> 5762 steps
@@ -42,6 +44,7 @@ def test_square_roots_by_hand():
     assert arith.isqrt(10**24) == 10**12
 
 
+@pytest.mark.requirement("A2")
 @given(volumes, rates, durations, steps)
 @example(10**15, 10**15, 3_600_000, 173530803503)
 def test_every_function_is_the_floor_of_the_exact_value(volume, rate, ms, al):

@@ -6,6 +6,7 @@ from unit.firmware.test_modes import HOUR, MIN, intermittent
 from unit.firmware.test_therapy import AL, ML, SLOW, infuse, started, totals
 
 
+@pytest.mark.requirement("C2")
 def test_a_dose_on_top_by_hand():
     # C2: 6 mL at 6 mL/h; after 10 min 1 mL more at 60 mL/h: 66 mL/h for a minute, then 6 again.
     # The infusion ends after its hour all the same.
@@ -35,6 +36,7 @@ def test_a_dose_that_outlasts_the_infusion_takes_it_along():
     assert totals(bench) == [3 * ML // AL] * 3
 
 
+@pytest.mark.requirement("C8")
 def test_an_interrupted_dose_is_not_made_up_for():
     # C8: half of it was given; the infusion's own volume stays whole.
     bench = started([infuse(6 * ML, 6 * ML)])
@@ -52,6 +54,7 @@ def test_an_interrupted_dose_is_not_made_up_for():
     assert totals(bench) == [(6 * ML + given_al) // AL] * 3
 
 
+@pytest.mark.requirement("C20")
 @pytest.mark.parametrize(
     ("volume", "rate", "code"),
     [
@@ -71,8 +74,8 @@ def test_a_dose_that_can_not_be_given_is_refused(volume, rate, code):
     assert totals(bench) == [6 * ML // AL] * 3
 
 
+@pytest.mark.requirement("A13", "C18")
 def test_both_flows_together_stay_below_the_pumps_maximum():
-    # A13
     most = SLOW["limits"]["rate_max_al_per_h"]
     bench = started([infuse(6 * ML, 100 * ML)])
     bench.run_to(1_000_000)
@@ -83,8 +86,8 @@ def test_both_flows_together_stay_below_the_pumps_maximum():
     assert bench.controller.rate() == most
 
 
+@pytest.mark.requirement("C7")
 def test_one_dose_at_a_time_and_none_while_it_stands():
-    # C5, C7
     bench = started([infuse(6 * ML, 6 * ML)])
     bench.run_to(1_000_000)
     bench.controller.bolus_now(ML, 60 * ML)

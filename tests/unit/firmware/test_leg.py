@@ -84,6 +84,7 @@ def test_a_phase_is_taken_up_where_it_was_left(stretches, phase):
         assert -3 < at - exact <= 1 + tick.WORD_MIN
 
 
+@pytest.mark.requirement("B7")
 @given(titrations, st.integers(0, AL - 1), st.integers(0, 110))
 def test_cut_by_what_the_syringe_still_holds(stretches, phase, percent):
     whole = make(stretches, phase)

@@ -31,6 +31,7 @@ def flowed(limits, changes):
 # -- by hand ---------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("C11", "C13")
 def test_c13_a_first_dose_by_hand():
     # Limit 2 mL in any 60 min; basal 1 mL/h from 0 on; a dose of 1 mL in 1 min (60 mL/h) at once.
     # Looking back there is nothing. The window [0, 60 min] will hold 1 mL of dose and 1 mL/h * 1 h
@@ -44,6 +45,7 @@ def test_c13_a_first_dose_by_hand():
     assert made.refuses(0, [(MIN, 61 * ML)], ML + 1) == limit
 
 
+@pytest.mark.requirement("C11")
 def test_c11_a_second_dose_by_hand():
     # The dose of the case above is given from 0 to 1 min. At 30 min the last hour holds
     # 1 + 30/60 = 1.5 mL. A second dose at T; times in min: the window [s, s + 60], 0 <= s <= 1,
@@ -61,6 +63,7 @@ def test_c11_a_second_dose_by_hand():
     assert made.allowed_from(30 * MIN, [], ML) == 30 * MIN
 
 
+@pytest.mark.requirement("C12")
 def test_c12_two_limits_and_the_one_that_refuses_is_named():
     # 3 mL in 1 h and 4 mL in 4 h, no basal rate, doses of 1 mL in 1 min. Three doses fill the
     # hour: a fourth within it meets the first limit, and fits at 61 min. The fifth meets the
@@ -80,6 +83,7 @@ def test_c12_two_limits_and_the_one_that_refuses_is_named():
     assert made.allowed_from(200 * MIN, dose, 0) == 240 * MIN
 
 
+@pytest.mark.requirement("C10")
 def test_c10_a_restored_history_by_hand():
     # 60 mL/h flows from 9 to 10 min: 1 mL. Dumped at 10 min, while it goes on to flow; the next
     # dump was due 30 s later, so at most 60 mL/h * 30 s = 0.5 mL more flowed. After the reset pump
@@ -99,6 +103,7 @@ def test_c10_a_restored_history_by_hand():
         assert made.refuses(now, [(MIN, 30 * ML + 1)], 0) is not None
 
 
+@pytest.mark.requirement("C10")
 def test_c10_a_dump_at_the_instant_of_a_change_keeps_the_rate_that_begins():
     # What begins at the dump flows for the grace: 60 mL/h * 1 min = 1 mL, though none of it had
     # flowed when it was dumped. A second reset at once, nothing flowing, adds nothing.
@@ -144,6 +149,7 @@ def requests_for_20_h(allows):
     return changes
 
 
+@pytest.mark.requirement("C12", "C13")
 def test_c12_c13_the_worked_example_fills_the_worst_window_exactly():
     # 4 h of basal are 4 mL, so 6 doses of 1 mL fit: 10.0 mL, and not one dose less.
     dose = [(MIN, BASAL + DOSE_RATE)]
@@ -152,6 +158,7 @@ def test_c12_c13_the_worked_example_fills_the_worst_window_exactly():
     assert sum(rate > BASAL for _, rate in changes) == 30
 
 
+@pytest.mark.requirement("C13")
 def test_c13_looking_back_only_lets_13_ml_through_and_the_judge_sees_it():
     # At 48 min the ninth dose finds 8 + 0.8 mL and makes 9.8; then basal goes on to 9 + 4 = 13 mL.
     changes = requests_for_20_h(lambda made, now: made.used(now, 240 * MIN) + ML <= 10 * ML)
@@ -179,6 +186,7 @@ def as_changes(history):
     return changes, now
 
 
+@pytest.mark.requirement("C11", "C12", "C13")
 @settings(max_examples=400)
 @given(limits, histories, pieces, rates, st.integers(0, HOUR))
 @example([(HOUR, ML)], [], [], ML, 0)
@@ -249,6 +257,7 @@ def test_a_merged_history_of_doses_counts_little_more():
     assert exact <= made.used(12 * HOUR, 240 * MIN) <= exact * 101 // 100
 
 
+@pytest.mark.requirement("C10")
 @settings(max_examples=200)
 @given(limits, histories, pieces, rates, st.integers(0, MIN), st.integers(0, MIN), st.data())
 def test_c10_a_restored_history_never_counts_less(limits, past, wanted, then, held, lost, data):
@@ -270,6 +279,7 @@ def test_c10_a_restored_history_never_counts_less(limits, past, wanted, then, he
         assert again.used(there + later, window) >= windows.Volume(truth).window(real, window)
 
 
+@pytest.mark.requirement("C11")
 @given(st.integers(1, 10**12), histories, st.integers(0, 5 * HOUR), st.integers(1, 5 * HOUR))
 def test_c11_steps_never_exceed_the_volume_rounded_up(al, past, end, window):
     # Step k comes when k * al have flowed; those in (end - window, end] are counted from the flow.

@@ -204,7 +204,9 @@ def test_a_configuration_in_parts():
         assert reply["ok"]["size"] == at + len(part)
     assert host.error("config", {"size": len(CONFIG) - 1}) == "E_SIZE"
     assert host.bench.motor is None
-    assert host.ask("config", {"size": len(CONFIG)})["ok"]["config_crc"] == CONFIG.split()[3]
+    digest = host.ask("config", {"size": len(CONFIG)})["ok"]["digest"]
+    assert host.bench.motor is None
+    assert host.ask("confirm", {"digest": digest})["ok"]["config_crc"] == CONFIG.split()[3]
     assert host.error("config", {"size": len(CONFIG)}) == "E_SIZE"  # it was taken
     damaged = CONFIG.replace("20000", "20001", 1)
     for at in range(0, len(damaged), 500):

@@ -76,6 +76,7 @@ def test_a_ramp_takes_any_two(given_by):
     assert (step.rate, step.volume_al, step.duration_ms) == (10 * ML, 25 * ML, HOUR)
 
 
+@pytest.mark.requirement("A10")
 def test_intermittent_doses_by_hand():
     # 2 mL at 60 mL/h take 2 min; every 10 min, three times, leaves two waits of 8 min.
     found = items_of([intermittent(2 * ML, 60 * ML, 10 * MIN, 3)])
@@ -185,6 +186,7 @@ def test_a_bolus_has_its_state_and_keeps_the_rest_waiting():
     assert totals(bench) == [2 * ML // AL] * 3
 
 
+@pytest.mark.requirement("C22")
 def test_a_loading_dose_runs_once():
     # C22: interrupted, it goes on; it does not begin again.
     bench = started([{**infuse(ML, 120 * ML), "mode": "bolus"}, infuse(ML, 5 * ML)])
@@ -293,6 +295,7 @@ acts = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.requirement("A9", "C2", "C23")
 @example(
     # the first dose is over, and nobody has looked since, when the second is asked for
     [{"mode": "pause", "duration_ms": 1}],
@@ -304,7 +307,6 @@ acts = st.lists(
     st.one_of(st.none(), st.integers(20 * ML, 40 * ML)),
 )  # fmt: skip
 def test_each_mode_through_each_interruption_gives_the_ordered_total(steps, acts, repeat, kvo):
-    # A9, C23
     try:
         bench = started([infuse(AL, 60 * ML), *steps], kvo=kvo, repeat=repeat)
     except errors.Refused as refused:

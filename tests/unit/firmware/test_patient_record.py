@@ -59,7 +59,7 @@ class Boot:
 @pytest.fixture
 def boot():
     boot = Boot()
-    boot.at(1000).prescribe(PCA, RATE_MAX)
+    boot.at(1000).prescribe(PCA, RATE_MAX, 0)
     boot.patient.begin()
     return boot
 
@@ -68,7 +68,7 @@ def test_nothing_flows_and_nothing_is_stored_before_it_begins():
     boot = Boot()
     assert boot.patient.flowing is False
     assert boot.stored(boot.at(HOUR).service) == (False, None)
-    boot.patient.prescribe(PCA, RATE_MAX)
+    boot.patient.prescribe(PCA, RATE_MAX, 0)
     assert boot.stored(boot.at(2 * HOUR).service) == (False, None)
 
 
@@ -115,7 +115,7 @@ def test_when_the_next_may_come_is_told_when_asked(boot):
 
 
 def test_a_later_order_of_the_same_boot_knows_the_history_exactly(boot):
-    boot.at(1000 + HOUR).prescribe(PCA, RATE_MAX)
+    boot.at(1000 + HOUR).prescribe(PCA, RATE_MAX, 0)
     assert boot.used() == [1_000_000]
 
 
@@ -124,15 +124,44 @@ def test_a_later_order_counts_its_own_demands_and_doses(boot):
     boot.at(10 * MIN).demand(ROOM, True)
     boot.patient.demand(ROOM, True)
     assert boot.patient._rules.dump(HOUR)[2:4] == [[1, 1], [ML, ML]]
-    boot.at(HOUR).prescribe(PCA, RATE_MAX)
+    boot.at(HOUR).prescribe(PCA, RATE_MAX, 0)
     assert boot.patient._rules.dump(HOUR)[2:] == [[0, 0], [0, 0], [0] * 5]
+    # demands that came since it was planned are its own
+    boot.patient.prescribe(PCA, RATE_MAX, 2)
+    assert boot.patient._rules.dump(HOUR)[4] == [2, 0, 0, 0, 0]
+
+
+def test_an_order_that_goes_on_after_a_reset_keeps_its_counts(boot):
+    boot.at(10 * MIN).demand(ROOM, True)
+    boot.patient.demand(ROOM, True)
+    boot.at(20 * MIN).service()
+    later = Boot(boot)
+    assert later.patient.ready is False
+    later.patient.prescribe(PCA, RATE_MAX, None)
+    assert later.patient.ready is True
+    view = later.patient.view(False)
+    assert (view["given"], view["given_nl"], view["denied"]["delivering"]) == (1, 10**6, 1)
+
+
+def test_a_basal_rate_is_judged_without_being_changed(boot):
+    boot.at(2 * MIN)
+    assert boot.stored(boot.patient.check_basal, 2 * ML) == (False, None)
+    with pytest.raises(errors.Refused):
+        boot.patient.check_basal(3 * ML)  # 12 mL in 4 h
+    boot.at(1000 + HOUR)
+    assert boot.used() == [1_000_000]
+    with pytest.raises(errors.Refused):
+        boot.patient.change_basal(3 * ML)
+    assert boot.stored(boot.patient.change_basal, ML // 2) == (True, None)
+    boot.at(1000 + 2 * HOUR)
+    assert boot.used() == [1_500_000]
 
 
 def test_a_later_boot_adds_what_may_have_flowed_since(boot):
     # stored after an hour at 1 mL/h: 1 mL and, for 70 s, 0.019444.. mL
     boot.at(1000 + HOUR).service()
     later = Boot(boot)
-    later.at(7).prescribe(PCA, RATE_MAX)
+    later.at(7).prescribe(PCA, RATE_MAX, 0)
     assert later.used() == [1_019_445]
 
 
@@ -143,7 +172,7 @@ def test_a_damaged_history_is_told_and_counts_for_none_once_a_person_says_so(boo
     later = Boot(boot)
     for _ in range(2):
         with pytest.raises(errors.Refused) as caught:
-            later.patient.prescribe(PCA, RATE_MAX)
+            later.patient.prescribe(PCA, RATE_MAX, 0)
         error = caught.value
         assert (error.code, error.message) == (
             "E_STORE", "the record of what was given is damaged",
@@ -158,6 +187,6 @@ def test_a_damaged_history_is_told_and_counts_for_none_once_a_person_says_so(boo
     assert later.stored(later.patient.acknowledge) == (False, None)
     last = Boot(later)
     for one in (later, last):
-        one.patient.prescribe(PCA, RATE_MAX)
+        one.patient.prescribe(PCA, RATE_MAX, 0)
         assert one.used() == [0]
     assert last.bench.alarms.standing() == []

@@ -54,6 +54,7 @@ def denied(pca, now):
 # -- what can never work ----------------------------------------------------------------------
 
 
+@pytest.mark.requirement("A13")
 @pytest.mark.parametrize(
     ("changes", "code", "nearest"),
     [
@@ -125,6 +126,7 @@ def test_what_is_accepted_gives_its_first_dose_and_what_is_not_would_break_a_rul
 # -- answers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("C9")
 def test_c9_lockout_counts_from_the_start_of_the_last_accepted_dose():
     pca = begun()
     assert pca.demand(0, ROOM)[1] is None
@@ -134,6 +136,7 @@ def test_c9_lockout_counts_from_the_start_of_the_last_accepted_dose():
     assert pca.demand(6 * MIN, ROOM)[1] is None
 
 
+@pytest.mark.requirement("C10")
 def test_c10_lockout_goes_on_through_pause_and_reset():
     pca = begun()
     pca.demand(0, ROOM)
@@ -150,6 +153,7 @@ def test_c10_lockout_goes_on_through_pause_and_reset():
         assert again.demand(now + 5 * MIN, ROOM)[1] is None
 
 
+@pytest.mark.requirement("C8")
 def test_c8_what_an_interruption_cuts_off_is_never_given_by_itself():
     pca = begun()
     assert pca.demand(0, ROOM) == ((MIN, 61 * ML), None)
@@ -162,6 +166,7 @@ def test_c8_what_an_interruption_cuts_off_is_never_given_by_itself():
     assert pca.as_dict(2 * HOUR)["given_nl"] == 250_000
 
 
+@pytest.mark.requirement("C2")
 def test_c2_a_dose_ends_by_itself_and_leaves_the_basal_rate():
     pca = begun()
     pca.demand(0, ROOM)
@@ -170,6 +175,7 @@ def test_c2_a_dose_ends_by_itself_and_leaves_the_basal_rate():
     assert pca.basal == ML
 
 
+@pytest.mark.requirement("C2")
 @pytest.mark.parametrize(
     ("call", "answer"),
     [
@@ -187,6 +193,7 @@ def test_c2_whatever_is_asked_first_finds_the_dose_ended_at_its_own_end(call, an
     assert pca.as_dict(HOUR)["used_nl"] == [2_000_000]
 
 
+@pytest.mark.requirement("C20")
 def test_c20_a_dose_needs_its_volume_and_its_basal_rate_in_the_syringe():
     # 61 mL/h * 60 s = 1.01666.. mL
     need = 61 * ML // 60 + 1
@@ -204,6 +211,7 @@ def test_the_smallest_dose_is_one():
     assert pca.demand(0, ROOM) == ((HOUR, ML + 1), None)
 
 
+@pytest.mark.requirement("C15")
 def test_c15_c16_every_demand_is_counted_with_its_answer():
     pca = made(limits=[(HOUR, 2 * ML)])
     pca.demand(0, ROOM)
@@ -218,6 +226,7 @@ def test_c15_c16_every_demand_is_counted_with_its_answer():
     assert (status["demands"], status["given"]) == (6, 1)
 
 
+@pytest.mark.requirement("C7")
 def test_c7_nothing_is_given_while_the_pump_stands():
     pca = begun()
     pca.halt(5)
@@ -226,6 +235,7 @@ def test_c7_nothing_is_given_while_the_pump_stands():
     assert pca.allowed_from(10) is None
 
 
+@pytest.mark.requirement("C12", "C13", "C15")
 def test_c12_c13_c15_the_worked_example_demand_by_demand():
     # 20 h, a demand every minute: 6 doses in each 4 h (10 mL less 4 mL of basal rate) are 30. Each
     # lasts to the next minute, and the 5 demands after that fall within the lockout of 6 min: 150.
@@ -237,6 +247,7 @@ def test_c12_c13_c15_the_worked_example_demand_by_demand():
     assert denied(pca, now) == {"lockout": 150, "limit": 1020}
 
 
+@pytest.mark.requirement("C21")
 @pytest.mark.parametrize("counts", [True, False])
 def test_c21_a_clinicians_bolus_is_kept_apart_and_counts_as_set(counts):
     # limit 10 mL in 4 h, of which 4 are basal: after 5.5 mL of boluses no dose of 1 mL fits
@@ -256,6 +267,7 @@ def test_c21_a_clinicians_bolus_is_kept_apart_and_counts_as_set(counts):
     assert status["used_nl"] == [6_000_000 if counts else 1_500_000]
 
 
+@pytest.mark.requirement("C21")
 def test_c21_a_bolus_that_does_not_count_is_cut_short_like_any_other():
     pca = begun(boluses_count=False)
     pca.bolus(0, ML, 60 * ML, ROOM)
@@ -264,6 +276,7 @@ def test_c21_a_bolus_that_does_not_count_is_cut_short_like_any_other():
     assert pca.as_dict(30_000)["used_nl"] == [8334]  # 1 mL/h * 30 s
 
 
+@pytest.mark.requirement("A13")
 def test_a13_a_bolus_beyond_the_pump_is_refused():
     pca = begun()
     got = refusal(pca.bolus, 0, ML, 300 * ML, ROOM)
@@ -272,6 +285,7 @@ def test_a13_a_bolus_beyond_the_pump_is_refused():
     assert pca.bolus(0, ML, 299 * ML, ROOM)[0][1] == 300 * ML
 
 
+@pytest.mark.requirement("C14")
 def test_c14_a_refused_dose_says_from_when_it_fits():
     # 6 doses in 4 h, the first at 0: at 40 min the seventh has to wait for 240 min.
     pca = begun()
@@ -288,6 +302,7 @@ def test_c14_a_refused_dose_says_from_when_it_fits():
 # -- basal rate -------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("C14")
 def test_c14_a_basal_rate_that_no_window_has_room_for_is_refused_with_the_wait():
     # 2 mL/h for 4 h and a bolus of 2 mL are the 10 mL: full.
     pca = begun(basal=2 * ML)
@@ -306,6 +321,7 @@ def test_c14_a_basal_rate_that_no_window_has_room_for_is_refused_with_the_wait()
     assert again.running
 
 
+@pytest.mark.requirement("C14")
 def test_c14_what_flows_instead_of_the_basal_rate_is_counted():
     pca = begun()
     pca.demand(0, ROOM)
@@ -315,6 +331,7 @@ def test_c14_what_flows_instead_of_the_basal_rate_is_counted():
     assert pca.demand(30_000 + HOUR, ROOM) == (None, "state")
 
 
+@pytest.mark.requirement("C13")
 def test_c13_a_higher_basal_rate_is_judged_with_what_flowed_and_a_lower_one_never_refused():
     pca = begun()
     for minute in range(0, 36, 6):
@@ -331,6 +348,7 @@ def test_c13_a_higher_basal_rate_is_judged_with_what_flowed_and_a_lower_one_neve
     assert pca.basal == 0
 
 
+@pytest.mark.requirement("A13")
 def test_a_basal_rate_with_which_no_dose_could_be_given_is_refused_naming_the_highest():
     # 10 mL less a dose of 1 mL, in 4 h: 2.25 mL/h. 300 mL/h less 60: 240 mL/h (A13).
     pca = begun()
@@ -357,6 +375,7 @@ def test_a_restored_record_is_its_own():
     assert json.dumps(data) == copy
 
 
+@pytest.mark.requirement("C8", "C10")
 def test_c8_c10_a_restored_pump_stands_whatever_it_did_before():
     pca = begun()
     data = pca.dump(0)

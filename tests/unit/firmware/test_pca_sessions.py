@@ -306,6 +306,7 @@ class MergedSessions(ResetSessions):
     merges = True
 
 
+@pytest.mark.requirement("A13", "C7", "C9", "C10", "C11", "C12", "C13", "C15", "C20", "C21")
 @pytest.mark.parametrize("machine", [Sessions, ResetSessions, MergedSessions])
 def test_c9_c10_c11_c12_c13_c15_c21_sessions(machine, monkeypatch):
     if machine.merges:

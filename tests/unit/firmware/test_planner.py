@@ -17,6 +17,7 @@ tick = resources.firmware_module("tick")
 BIT30 = 1 << 30
 
 
+@pytest.mark.requirement("A7")
 def test_one_millilitre_an_hour_by_hand():
     # P = 624710.8926108 (test_arith.py) = 624710 + 2231527/2500000.
     # Step 1 at 624710.89, 2 at 1249421.78, 3 at 1874132.67, 9 at 5622398.03: floored, the steps
@@ -94,6 +95,7 @@ def check_edge(edge, exact, want):
     assert edge == want if exact else want - 1 <= edge <= want
 
 
+@pytest.mark.requirement("A3")
 @given(periods(), st.integers(0, 10**15), st.integers(1, 10**7), st.integers(1, 300))
 def test_every_edge_of_a_chunk(p, t0, first_k, count):
     last_k = first_k + count - 1
@@ -109,6 +111,7 @@ def test_every_edge_of_a_chunk(p, t0, first_k, count):
         check_edge(at, exact, flow.due(t0, first_k + i, p))
 
 
+@pytest.mark.requirement("A3")
 @settings(max_examples=40)
 @given(
     periods(),

@@ -55,7 +55,7 @@ def test_a_run_begins_with_its_first_item_and_nothing_booked():
     assert counts(run) == (0, 0, 0, 0, 0)
     item = run.item()
     assert (item.kind, item.number, item.steps, item.rest_al) == ("infuse", 1, 2, al("0.5"))
-    assert run.rest_ms() == 0
+    assert run.take_rest_ms() == 0
     assert run.remaining_steps() == 6
     # 2 steps, the wait, 3 steps, 1 step
     assert run.remaining_ms() == 2000 + 4000 + 3000 + 1000
@@ -69,13 +69,14 @@ def test_steps_are_commanded_when_made_and_delivered_when_seen():
     assert (run.remaining_steps(), run.remaining_ms()) == (5, 9000)
     run.book(1, 1, 1)  # the item is done: the wait is next
     assert counts(run) == (2, 1, 1, 0, 0) and run.item().kind == "pause"
-    assert run.rest_ms() == 500  # half a step is left of the time of the item before
+    # half a step is left of the time of the item before, and is waited for once
+    assert [run.take_rest_ms() for _ in range(2)] == [500, 0]
     assert run.remaining_ms() == 4000 + 4000
     assert run.remaining_ms(15) == 15 + 4000  # 15 ms of the wait are left
     run.book(1, 0, 1)  # the witness is late
     assert counts(run) == (2, 2, 2, 0, 0) and run.item().kind == "pause"
     run.next_item()
-    assert run.rest_ms() == 0 and run.item().number == 3
+    assert run.take_rest_ms() == 0 and run.item().number == 3
     run.book(1, 3, 3)
     assert counts(run) == (5, 5, 5, 0, 0) and run.item().kind == "withdraw"
     run.book(-1, 1, 1)
@@ -91,10 +92,13 @@ def test_steps_are_commanded_when_made_and_delivered_when_seen():
 def test_one_motion_books_through_its_items():
     run = run_of(flow("infuse", 2), flow("bolus", 3), flow("infuse", 4), flow("withdraw", 1))
     assert [item.number for item in run.leg_items()] == [1, 2, 3]
+    assert [item.number for item in run.ahead()] == [1, 2, 3, 4]
     run.book(1, 6, 4)
     assert counts(run) == (6, 4, 4, 0, 0)
     assert (run.item().number, run.item().done) == (3, 1)
     assert [item.number for item in run.leg_items()] == [3]
+    assert [item.number for item in run.ahead()] == [3, 4]
+    assert run.phase_al == 0  # a step has just been made, for all that is known here
     run.book(1, 3, 4)
     assert counts(run) == (9, 8, 8, 0, 0)
     assert [item.number for item in run.leg_items()] == [4]
@@ -159,7 +163,7 @@ def test_a_long_order_is_unrolled_a_few_at_a_time():
         if run.item().way:
             phases.append(run.item().phase_al)
             run.book(1, run.item().left(), run.item().left())
-            assert run.rest_ms() == before * 1000 // AL
+            assert run.take_rest_ms() == before * 1000 // AL
         else:
             run.next_item()
         assert len(run._items) <= 52
@@ -179,7 +183,7 @@ def test_the_phase_is_that_of_the_item_under_way():
 @pytest.mark.parametrize(
     ("last", "rate"),
     [(flow("infuse", 1), RATE), (flow("infuse", 1, 5 * RATE), 3 * RATE),
-     (Step("pause", 0, 0, 1000), 3 * RATE)],
+     (Step("pause", 0, 0, 1000), RATE), (flow("withdraw", 1, 5 * RATE), RATE)],
 )  # fmt: skip
 def test_after_the_order_the_vein_is_kept_open_never_faster_than_it_ended(last, rate):
     run = run_of(flow("infuse", 2), last)
@@ -197,6 +201,13 @@ def test_after_the_order_the_vein_is_kept_open_never_faster_than_it_ended(last, 
     assert run.item() is item and counts(run) == (*before[:4], 3)
     view = run.as_dict()
     assert (view["step"], view["kvo_steps"], view["remaining_ms"]) == (2, 3, 0)
+
+
+def test_where_nothing_was_infused_the_vein_is_kept_open_at_the_rate_asked_for():
+    run = run_of(Step("pause", 0, 0, 1000))
+    run.next_item()
+    run.keep_open(3 * RATE, 4)
+    assert run.item().rate == 3 * RATE
 
 
 def test_a_new_rate_keeps_the_volume():

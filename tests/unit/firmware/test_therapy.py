@@ -4,11 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.firmware import flow
-from unit.firmware.bench import Bench, configuration, errors
-
-from doseloop import resources
-
-order = resources.firmware_module("order")
+from unit.firmware.bench import Bench, compiled, configuration, errors
 
 SLOW = configuration(pull_in_hz=20_000, backlash_steps=0)  # no ramps, no take-up
 AL = SLOW["motion"]["al_per_step"]
@@ -19,7 +15,8 @@ def started(steps, config=SLOW, fill=50 * ML, **options):
     """Return a bench that has begun an order of step dicts."""
     bench = Bench(config)
     bench.table.run("load", {"volume_al": fill})
-    bench.controller.plan(order.make("test", steps, config, **options), False)
+    options["kvo_al_per_h"] = options.pop("kvo", None)
+    bench.controller.plan(compiled(steps, config, **options), False)
     bench.controller.start()
     return bench
 
@@ -34,6 +31,7 @@ def totals(bench):
     return [event[key] for key in ("ordered_steps", "commanded_steps", "witnessed_steps")]
 
 
+@pytest.mark.requirement("B1")
 def test_an_order_by_hand():
     # 1 mL at 5 mL/h: 10**15 // 173530803503 = 5762 steps, the last after 5762 * 124942.17852216
     # = 719916832 ticks, floored (0.72 s less than 12 min because 0.66 of a step remains).
@@ -57,6 +55,7 @@ actions = st.lists(
 )
 
 
+@pytest.mark.requirement("A9", "C23")
 @given(orders, actions)
 def test_pauses_and_rate_changes_neither_lose_nor_double_a_step(stretches, actions):
     bench = started([infuse(volume, rate) for volume, rate in [(AL, 5 * ML), *stretches]])
@@ -115,6 +114,7 @@ def test_a_paused_order_keeps_its_phase(stretches, pauses):
         assert abs(at - sum(before) - exact) <= 3 + 6 * len(before)
 
 
+@pytest.mark.requirement("A9")
 @given(st.integers(2, 200), rates, st.integers(0, 30_000))
 def test_a_rate_change_keeps_phase_and_volume(steps, rate, early):
     # 5 mL/h has P = 124942.18; the rate changes at any instant between step 10 and step 11.
@@ -131,6 +131,7 @@ def test_a_rate_change_keeps_phase_and_volume(steps, rate, early):
         assert abs(at - exact) <= 4 + max(2, flow.Fraction(5 * ML, rate))
 
 
+@pytest.mark.requirement("A9")
 @pytest.mark.parametrize("before", [1, 3, 100, 4_000, 9_000, 10_001, 25_000])
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("action", ["pause", "rate", "stop"])
@@ -161,6 +162,7 @@ def test_requests_at_the_very_end_of_an_item(before, last, action):
     assert len(bench.dose.edges) == steps
 
 
+@pytest.mark.requirement("B7", "C23")
 def test_empty_load_and_the_exact_remainder():
     # 0.3 mL ordered, 0.1 mL loaded: 576 of 1728 steps fit; two more loads of 0.1 mL do it.
     bench = started([infuse(3 * ML // 10, 60 * ML)], fill=ML // 10)
@@ -181,6 +183,7 @@ def test_empty_load_and_the_exact_remainder():
     assert totals(bench) == [1728] * 3
 
 
+@pytest.mark.requirement("C23")
 def test_take_up_is_witnessed_not_booked_and_interrupted_goes_on():
     config = configuration(pull_in_hz=20_000, backlash_steps=200, takeup_hz=1000)
     steps = [infuse(50 * AL, 100 * ML), {**infuse(30 * AL, 100 * ML), "mode": "withdraw"}]
@@ -268,3 +271,25 @@ def test_a_stop_is_prompt_also_when_little_and_slow_is_left(at_ms):
         bench.run_to(bench.clock.now + 10_000)
     assert bench.clock.now - asked < 1_000_000
     assert bench.controller.state == "idle"
+
+
+def test_a_pause_that_is_interrupted_does_not_grow():
+    # 1.5 steps at 100 steps an hour end 54 s after 1 step: 18 s after it, then the pause of 60 s.
+    rate = 100 * AL
+    pause = {"mode": "pause", "duration_ms": 60_000}
+    half = 3 * AL // 2
+    bench = started([infuse(half, rate), pause, infuse(3 * AL - half, rate)])
+    bench.run_to(40_000_000)
+    assert bench.controller.state == "paused"
+    left = bench.controller.pause_left_ms()
+    assert abs(left - (18_000 + 60_000 - 4_000)) <= 1
+    for _ in range(5):
+        bench.controller.pause()
+        bench.run_to(bench.clock.now + 1_000_000)
+        bench.controller.resume()
+        assert bench.controller.pause_left_ms() == left
+    bench.run_out()
+    # Three steps: the second leg's first comes half a step's time after the pause's end.
+    assert totals(bench) == [3, 3, 3]
+    ends = 40_000_000 + 5_000_000 + 74_000_000
+    assert abs(bench.dose.edges[1][0] - (ends + 18_000_000)) <= 3_000  # whole milliseconds

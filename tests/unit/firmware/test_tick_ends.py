@@ -92,6 +92,7 @@ def test_a_break_from_before_is_forgotten_and_nothing_else_is():
     assert int(bench.usb[0]) == 0x2221
 
 
+@pytest.mark.requirement("A15")
 @pytest.mark.parametrize("counted", [0, BIT30 - 301, BIT30 - 305])
 @pytest.mark.parametrize(("lost", "stops"), [(10, False), (11, True)])
 def test_drift_of_more_than_ten_steps_stops(counted, lost, stops):
@@ -103,6 +104,7 @@ def test_drift_of_more_than_ten_steps_stops(counted, lost, stops):
     assert bool(int(bench.pio[0])) != stops
 
 
+@pytest.mark.requirement("A15")
 @pytest.mark.parametrize("counted", [0, BIT30 - 301])
 def test_steps_from_nowhere_stop_too(counted):
     bench = running(counted=counted)
@@ -111,6 +113,7 @@ def test_steps_from_nowhere_stop_too(counted):
     assert bench.s[t.S_FLAGS] & t.F_DRIFT
 
 
+@pytest.mark.requirement("A17")
 def test_a_silent_main_loop_ends_the_motion():
     bench = running(hz=100, seconds=60)
     end = bench.model.now + 10_000_000
@@ -124,6 +127,7 @@ def test_a_silent_main_loop_ends_the_motion():
     assert bench.model.idle
 
 
+@pytest.mark.requirement("A17")
 @pytest.mark.parametrize("hz", [1, 90, 1000, 10_000])
 def test_a_dead_tick_leaves_less_than_a_second_and_replays_nothing(hz):
     bench = running(hz, 3)

@@ -85,9 +85,9 @@ def good_or_refused(call):
 
 
 def test_the_originals_are_good():
-    assert config_module.check(CONFIG) == GOOD_CONFIG
+    assert config_module.check(CONFIG) == dict(GOOD_CONFIG, crc=config_module.crc_of(CONFIG))
     taken = order.unseal(order_text(GOOD_ORDER), GOOD_CONFIG)
-    assert [step[2] for step in taken.view(GOOD_CONFIG["syringe"], 1)["stretches"]] == [
+    assert [step[2] for step in taken.view(GOOD_CONFIG["syringe"], 1, 0)["stretches"]] == [
         14406,
         0,
         5762,
@@ -107,6 +107,7 @@ def test_a_configuration_lacks_nothing_that_is_used(path):
         "witness_bridge",
         "end_front",
         "end_back",
+        "bolus",
     )
     assert (good_or_refused(lambda: config_module.check(text)) is None) != unused
 

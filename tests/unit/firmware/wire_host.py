@@ -73,5 +73,6 @@ class Host:
                 str(bench.controller.order),
                 link._watch_ms,
                 bench.table._slots,
+                bench.controller.pending.digest,
             ]
         )

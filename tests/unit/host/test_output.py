@@ -57,6 +57,7 @@ def test_a_rate_that_is_not_round_says_so():
     assert output.rate(5 * ML + 1) == "≈ 5 mL/h"
 
 
+@pytest.mark.requirement("B2")
 def test_plan_shows_the_ordered_volume_and_the_whole_steps():
     # 2.5 mL are 14406.66 microsteps: 14406 of them hold 2.49988 mL.
     part = Stretch("infuse", 5 * ML, 14406, 1_800_000)
@@ -70,6 +71,7 @@ def test_plan_shows_the_ordered_volume_and_the_whole_steps():
     assert "1 syringe change" in text
 
 
+@pytest.mark.requirement("B2")
 def test_b2_plan_shows_a_dose_beside_what_it_becomes():
     dose = Ordered("step 1, rate", "rate", "2 mcg/kg/min", ("70 kg",), 5 * ML // 4, True)
     part = Stretch("infuse", 5 * ML // 4, 7203, 3_600_000)

@@ -8,7 +8,7 @@ import pytest
 from unit.host.scripted import IDENTITY, Scripted, ok, refuse
 
 from doseloop import wire
-from doseloop.errors import LinkError, UsageError, VersionMismatch
+from doseloop.errors import LinkError, Refused, UsageError, VersionMismatch
 from doseloop.pump import Pump
 from doseloop.results import Event, Telemetry
 
@@ -146,6 +146,9 @@ def test_another_protocol_version_reads_and_stops_but_does_not_move(opened):
         lambda: pump.order("text"),
         lambda: pump.push_config("text"),
         lambda: pump.set_rate(1),
+        lambda: pump.propose_rate(1),
+        lambda: pump.propose_config("text"),
+        lambda: pump.confirm("00"),
         lambda: pump.load(1),
     ):
         with pytest.raises(VersionMismatch) as caught:
@@ -168,6 +171,26 @@ def test_a_sealed_text_travels_in_parts_that_fit_a_line(opened):
     assert "".join(part["data"] for part in parts) == text
     assert [part["offset"] for part in parts] == [0, 256, 512, 768]
     assert transport.args[5] == {"size": 1000}
+
+
+def test_a_change_is_proposed_then_confirmed_by_the_digest_of_what_was_shown(opened):
+    rate = {"digest": "0a0b", "old": "5 mL/h", "new": "6 mL/h", "new_al_per_h": 6}
+    config = {"digest": "0c0d", "old": None, "new": "b with s", "keeps_ms": 60_000}
+    pump, transport = opened(
+        ("rate", ok(**rate)), ("confirm", ok(rate_al_per_h=6)),
+        ("rate", ok(**rate)),
+        ("put", ok(size=4)), ("config", ok(**config)), ("confirm", ok(config_crc="0c0d")),
+        ("confirm", refuse("E_CONFIRM")),
+    )  # fmt: skip
+    pump.set_rate(6)
+    change = pump.propose_rate(6)
+    assert (change.old, change.new, change.new_al_per_h) == ("5 mL/h", "6 mL/h", 6)
+    assert pump.push_config("text") == "0c0d"
+    with pytest.raises(Refused) as caught:
+        pump.confirm(change.digest)
+    assert caught.value.exit_code == 5
+    digests = [args["digest"] for args in transport.args if "digest" in args]
+    assert digests == ["0a0b", "0c0d", "0a0b"]
 
 
 def test_closing_says_goodbye_once_and_waits_for_nothing():

@@ -25,6 +25,9 @@ class Board:
         self.edges = 0
         self.lost = 0
         self.stop_pressed = False
+        self.bolus_pressed = False
+        self._watched = None  # the bolus pin's interrupt, and its level as last told
+        self._was = 0
         self.step_pin = None
         self.step_level = lambda: 0
         self._way = 1
@@ -32,6 +35,7 @@ class Board:
     def release_pins(self):
         """Reset: every pin is an input again; the driver's pull-up switches it off."""
         self._levels = {}
+        self._watched = None
         self.on_inputs()
 
     def reshape(self, geometry):
@@ -65,6 +69,9 @@ class Board:
             return self.step_level()
         if number == geometry["stop"]:
             return 1 if self.stop_pressed or "open_wire" in self.faults else 0
+        if number == geometry["bolus"]:
+            pressed = self.bolus_pressed or "button_stuck" in self.faults
+            return geometry["bolus_pressed"] if pressed else 1 - geometry["bolus_pressed"]
         if number == geometry["end_front"]:
             return self._switch(self.plunger - self._origin >= geometry["travel_front"], "front")
         if number == geometry["end_back"]:
@@ -155,6 +162,29 @@ class Board:
         self.stop_pressed = pressed
         self.on_inputs()
 
+    def need_button(self):
+        """Raise ValueError when this board has no bolus button."""
+        if self._geometry["bolus"] is None:
+            raise ValueError("this board has no bolus button")
+
+    def press_bolus(self, pressed):
+        self.bolus_pressed = pressed
+        self._bolus_edge()
+
+    def watch(self, number, edge):
+        """``edge(level)`` is the interrupt of a pin; the bolus button's is the one there is."""
+        if number != self._geometry["bolus"]:
+            raise ValueError("no edges on this pin: %s" % number)
+        self._watched = edge
+        self._was = self.level(number)
+
+    def _bolus_edge(self):
+        level = self.level(self._geometry["bolus"])
+        if level != self._was:
+            self._was = level
+            if self._watched is not None:
+                self._watched(level)
+
     def fault(self, name, value):
         """Switch a fault on; value is text or None."""
         if name == "step_lost":
@@ -164,9 +194,13 @@ class Board:
                 raise ValueError("end_switch takes front or back")
             self.faults[name] = value
         else:
+            if name == "button_stuck":
+                self.need_button()
             self.faults[name] = value or True
+            self._bolus_edge()
         self.on_inputs()
 
     def clear(self, name):
         self.faults.pop(name, None)
+        self._bolus_edge()
         self.on_inputs()

@@ -60,11 +60,37 @@ class _Mem32:
 mem32 = _Mem32()
 
 
+def disable_irq():
+    """Interrupts come while main waits only: there is nothing to mask."""
+    return 0
+
+
+def enable_irq(state):
+    if state != 0:
+        raise ValueError("not what disable_irq returned")
+
+
+class _PinIrq:
+    def __init__(self, pin, handler, trigger):
+        self._pin = pin
+        self._handler = handler
+        self._trigger = trigger
+
+    def trigger(self, mask):
+        self._trigger = mask
+
+    def edge(self, level):
+        if self._trigger & (Pin.IRQ_RISING if level else Pin.IRQ_FALLING):
+            self._handler(self._pin)
+
+
 class Pin:
     IN = 0
     OUT = 1
     PULL_UP = 1
     PULL_DOWN = 2
+    IRQ_FALLING = 4
+    IRQ_RISING = 8
 
     def __init__(self, number, mode=-1, pull=None, value=None):
         self.number = number
@@ -78,6 +104,13 @@ class Pin:
             return it.board.level(self.number)
         it.board.drive(self.number, level)
         return None
+
+    def irq(self, handler, trigger, hard):
+        if not hard:
+            raise ValueError("this board has hard pin interrupts only")
+        irq = _PinIrq(self, handler, trigger)
+        it.board.watch(self.number, irq.edge)
+        return irq
 
 
 class Timer:

@@ -18,6 +18,7 @@ PIO0 = 0x50200000
 DMA0 = 0x50000000
 SIO_IN = 0xD0000004
 USB = 0x50100000
+SCRATCH = 0x4005800C  # the watchdog's; four of the eight
 _CTRL, _IRQ, _ADDR = 0, 12, 53
 _AT_PULL, _IN_PASS, _LATCHED = 0, 3, 8
 _PULL_NOBLOCK = 0x8080
@@ -37,11 +38,12 @@ class PioBlock:
         self.pio = array("I", [0] * 80)
         self.sio = array("I", [0])
         self.usb = array("I", [0, 0])
+        self.scratch = bytearray(16)
         self._channels = []
         self.reset()
 
     def reset(self):
-        """As the chip leaves reset: nothing runs, pins are inputs."""
+        """As the chip leaves reset: nothing runs, pins are inputs; `scratch` is as it was."""
         self._channels = []
         self._windows = {}
         self._data_window = self._chain_window = array("I", [0] * 16)
@@ -64,6 +66,11 @@ class PioBlock:
         self._witness_word = None
         self._count = 0
         self.inputs_changed()
+
+    def power_lost(self):
+        """What only power keeps is gone."""
+        for i in range(len(self.scratch)):
+            self.scratch[i] = 0
 
     # -- state machines -----------------------------------------------------------------------
 
@@ -177,17 +184,26 @@ class PioBlock:
             return self.sio
         if address == USB:
             return self.usb
+        if address == SCRATCH:
+            return self.scratch
         raise ValueError("no register window at 0x%08x" % address)
 
     def read32(self, address):
         self.sync_out()
         if PIO0 <= address < PIO0 + 320:
             return self.pio[(address - PIO0) // 4]
+        if SCRATCH <= address < SCRATCH + 16:
+            at = address - SCRATCH
+            return int.from_bytes(self.scratch[at : at + 4], "little")
         raise ValueError("no register at 0x%08x" % address)
 
     def write32(self, address, value):
         if address == PIO0 + 4 * _IRQ:
             self.pio[_IRQ] &= ~value
+            return
+        if SCRATCH <= address < SCRATCH + 16:
+            at = address - SCRATCH
+            self.scratch[at : at + 4] = value.to_bytes(4, "little")
             return
         raise ValueError("no register at 0x%08x" % address)
 

@@ -21,6 +21,8 @@ import vfs  # noqa: E402
 from binascii import unhexlify  # noqa: E402
 
 _HOST = "/host"
+_PRESS_US = 500_000  # how long a person keeps a button pressed
+_BOUNCE = ((0, True), (700, False), (1_900, True), (2_100, False), (5_000, True))  # its contact
 # Collect often: in a large heap full of garbage each allocation searches for room from the start.
 gc.threshold(200_000)
 
@@ -87,12 +89,14 @@ def _geometry(text):
     """Return the board model's geometry for a sealed configuration, or an empty bench."""
     bench = {"unique_id": bytes(8), "dir": None, "dir_infuse": 1, "stop": None, "end_front": None,
              "end_back": None, "end_open": 1, "enable": None, "enable_active": 0,
+             "bolus": None, "bolus_pressed": 0,
              "backlash": 0, "travel_front": 1 << 60, "travel_back": -(1 << 60)}  # fmt: skip
     if text:
         config = json.loads(text.split("\n")[1])
         board, pins = config["board"], config["board"]["pins"]
-        for name in ("dir", "stop", "end_front", "end_back", "enable"):
+        for name in ("dir", "stop", "end_front", "end_back", "enable", "bolus"):
             bench[name] = pins.get(name)
+        bench["bolus_pressed"] = board.get("bolus_pressed", 0)
         for name in ("dir_infuse", "end_open", "enable_active"):
             bench[name] = board[name]
         bench["backlash"] = config["motion"]["backlash_steps"]
@@ -102,11 +106,14 @@ def _geometry(text):
     return bench
 
 
-def _read(name):
+def _stored():
+    """Return the sealed configuration that the board has on flash, or None."""
+    from pump import sealed, slots
+    from pump.hal import storage
+
     try:
-        with open(name) as file:
-            return file.read()
-    except OSError:
+        return slots.Slots(storage, "config").read()
+    except sealed.SealError:
         return None
 
 
@@ -130,7 +137,7 @@ class World:
         self.kernel = kernel.it
         self.reset_type = kernel.Reset
         self._addresses = addresses
-        text = options.get("config") or _read("/config.sealed")
+        text = options.get("config") or _stored()
         geometry = _geometry(text)
         geometry["unique_id"] = unhexlify(options.get("serial") or "0000000000000001")
         self.board = Board(geometry, trace)
@@ -155,6 +162,9 @@ class World:
         it.dense = bool(options.get("dense"))
         self.line.rebase(it)
         for fault in options.get("faults") or ():
+            if fault["name"] == "button_stuck" and geometry["bolus"] is None:
+                err.write("sim: button_stuck: this board has no bolus button\n")
+                sys.exit(1)
             it.at(
                 fault["at_ns"] // 1000,
                 _later(self._inject, fault["name"], fault.get("value")),
@@ -190,6 +200,8 @@ class World:
         it.wakes = []
         it.boot_at = it.now
         it.pioblock.reset()
+        if cause == "power":
+            it.pioblock.power_lost()
         self.board.release_pins()
         self.board.faults.pop("main_hang", None)
         self.board.faults.pop("tick_dead", None)
@@ -206,7 +218,7 @@ class World:
         def add(log, e, **fields):
             event = record(log, e, **fields)
             if e == "config":
-                self.board.reshape(_geometry(_read("/config.sealed")))
+                self.board.reshape(_geometry(_stored()))
             elif e == "load":
                 self.board.mount()
             self.line.saw(it, e)
@@ -220,7 +232,7 @@ class World:
     def _configure(self):
         """Store the configuration given on the command line, as `config push` would."""
         text, self._config = self._config, None
-        if text is not None and text != _read("/config.sealed"):
+        if text is not None and text != _stored():
             from pump import config
             from pump.hal import storage
 
@@ -245,6 +257,7 @@ class World:
             "end_switch",
             "open_wire",
             "stall",
+            "button_stuck",
         ):
             self.board.fault(name, value)
         else:
@@ -269,10 +282,14 @@ class World:
         return {}, None
 
     def _press(self, kernel, message):
-        if message["what"] != "stop":
-            raise ValueError("no such input in this release: " + message["what"])
-        self.board.press_stop(True)
-        kernel.at(kernel.now + 500_000, _later(self.board.press_stop, False))
+        if message["what"] == "stop":
+            self.board.press_stop(True)
+            kernel.at(kernel.now + _PRESS_US, _later(self.board.press_stop, False))
+            return {}, None
+        self.board.need_button()
+        for at, down in _BOUNCE:
+            kernel.at(kernel.now + at, _later(self.board.press_bolus, down))
+            kernel.at(kernel.now + _PRESS_US + at, _later(self.board.press_bolus, not down))
         return {}, None
 
     def _break(self, kernel, message):

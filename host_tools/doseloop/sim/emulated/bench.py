@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from rp2040py.gpio_pin import GPIOPinState
 
-from doseloop.errors import FileError
+from doseloop.errors import FileError, UsageError
 from doseloop.sim.emulated.chip import Chip
 
 End = Literal["front", "back"]
@@ -65,6 +65,7 @@ class Bench:
         self._losing = 0
         self._stalled = False
         self._pressed = self._stop_cut = self._witness_cut = False
+        self._bolus_down = self._bolus_stuck = False
         self._forced: set[End] = set()
         try:
             self._trace = None if trace is None else open(trace, "w", encoding="ascii")  # noqa: SIM115
@@ -121,6 +122,22 @@ class Bench:
         self._pressed = False
         self._drive_stop()
 
+    def press_bolus(self, down: bool = True) -> None:
+        """Press the bolus button and keep it pressed, or release it.
+
+        Raises UsageError when the board has none.
+        """
+        self._need_button()
+        self._bolus_down = down
+        self._drive_bolus()
+
+    def stick_bolus(self, stuck: bool = True) -> None:
+        """Make the bolus button stick while nobody presses it. Raises UsageError as above."""
+        if stuck:
+            self._need_button()
+        self._bolus_stuck = stuck
+        self._drive_bolus()
+
     def cut_stop_wire(self, cut: bool = True) -> None:
         """Cut or mend the wire of the stop button: normally closed, so a cut is a stop."""
         self._stop_cut = cut
@@ -174,6 +191,7 @@ class Bench:
         self._swallowed = False
         self._open = dict.fromkeys(ENDS, False)
         self._drive_stop()
+        self._drive_bolus()
         for end in ENDS:
             self._drive_end(end, False)
         self._drive_ends()
@@ -189,6 +207,16 @@ class Bench:
 
     def _drive_stop(self) -> None:
         self._chip.drive(self._wired("stop"), self._pressed or self._stop_cut)
+
+    def _need_button(self) -> None:
+        if self._pins.get("bolus") is None:
+            raise UsageError("this board has no bolus button")
+
+    def _drive_bolus(self) -> None:
+        number = self._pins.get("bolus")
+        if number is not None:
+            down = self._bolus_down or self._bolus_stuck
+            self._chip.drive(number, bool(self._board["bolus_pressed"]) == down)
 
     def _drive_ends(self) -> None:
         for end in ENDS:

@@ -153,10 +153,12 @@ class Control:
         return {"ok": True, "now_ns": bench.ns}
 
     def _press(self, bench: Bench, what: str) -> None:
-        if what != "stop":
-            raise UsageError(f"no such input in this release: {what}")
-        bench.press_stop()
-        self._at(bench.ns + _PRESS_NS, lambda bench: bench.release_stop())
+        if what == "stop":
+            bench.press_stop()
+            self._at(bench.ns + _PRESS_NS, lambda bench: bench.release_stop())
+        else:
+            bench.press_bolus()
+            self._at(bench.ns + _PRESS_NS, lambda bench: bench.press_bolus(False))
 
     def _status(self, bench: Bench) -> dict[str, Any]:
         bench.flush()

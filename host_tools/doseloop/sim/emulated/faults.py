@@ -50,6 +50,11 @@ _MODELS: dict[
     "stall": ((), lambda bench, _: bench.stall(), lambda bench: bench.stall(False)),
     "step_lost": (("COUNT",), _step_lost, lambda bench: bench.lose_steps(0)),
     "end_switch": (ENDS, _end_switch, _no_end_switch),
+    "button_stuck": (
+        (),
+        lambda bench, _: bench.stick_bolus(),
+        lambda bench: bench.stick_bolus(False),
+    ),
     "open_wire": (("stop", "witness"), _open_wire, _no_open_wire),
 }
 FAULTS = (*_MODELS, POWER_CUT)

@@ -19,13 +19,28 @@ from doseloop.flash.plan import CHIP, Inventory, check_target, make_plan
 from doseloop.sim.emulated.chip import FS_SIZE
 from doseloop.sim.emulated.prompt import Prompt
 
-_CONFIG = "/config.sealed"
+_CONFIG = "/kept/config."  # as firmware/pump/slots.py: two files, the higher generation counts
 _HELD = f"""
-try:
-    with open({_CONFIG!r}) as file:
-        print(file.read(), end="")
-except OSError:
-    pass
+newest, text = 0, ""
+for suffix in "ab":
+    try:
+        with open({_CONFIG!r} + suffix) as file:
+            file.readline()
+            generation = int(file.readline())
+            if generation > newest:
+                newest, text = generation, file.read()[:-1]
+    except (OSError, ValueError):
+        pass
+print(newest)
+print(text, end="")
+"""
+_ROOM = f"""
+import os
+for make, path in ((os.mkdir, {_CONFIG[:5]!r}), (os.remove, {_CONFIG + "b"!r})):
+    try:
+        make(path)
+    except OSError:
+        pass
 """
 _FREE = "import gc\ngc.collect()\nprint(gc.mem_free())"
 
@@ -56,14 +71,19 @@ def place(image: Path, kept: Placed | None, config: str | None, default: str) ->
         return kept
     prompt = Prompt(image, kept.file_system if kept else None)
     free = int(prompt.run(_FREE))
-    held = prompt.run(_HELD) if kept else ""  # a person may have pushed another one since
+    # A person may have pushed another one since.
+    generation, _, held = (prompt.run(_HELD) if kept else "0\n").partition("\n")
     wanted = config or held or default
     if kept is None:
         _fill(prompt, firmware)
     elif kept.firmware != firmware.hash:
         deploy(firmware, prompt, check_target, _silent)
     if wanted != held:
-        prompt.send(((Artifact(_CONFIG, wanted.encode("ascii")), _CONFIG),), _silent)
+        slots = resources.firmware_module("slots")
+        text = slots.pack("config", 1, int(generation) + 1, wanted)
+        prompt.run(_ROOM)
+        path = _CONFIG + "a"
+        prompt.send(((Artifact(path, text.encode("ascii")), path),), _silent)
     return Placed(prompt.chip.file_system(), firmware.hash, wanted, free)
 
 

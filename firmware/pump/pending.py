@@ -1,0 +1,53 @@
+"""A change that was proposed and waits for `confirm`: one at most, for a minute.
+
+Edit, then confirm (GIP 2.1.1, 2.1.2): who confirms names the digest of old and new, so that only
+what was shown can come into effect. Holds no rules: what may change is checked by its owner
+(controller.py), when it is proposed and again when it is confirmed.
+"""
+
+from micropython import const
+
+from pump.errors import Refused
+
+_KEEP_MS = const(60_000)
+
+
+class Pending:
+    """The controller's one proposal."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self.drop()
+
+    def drop(self):
+        """Forget what waits: its run has ended, or something else was begun."""
+        self.digest = None
+        self._until = 0
+        self._act = self._stands = None
+
+    def propose(self, digest, act, stands=None):
+        """Keep a change. Return what the reply says of it: its digest, and whether it replaces
+        another that waited. ``act``: puts it in effect; ``stands()``: what it is for still is."""
+        replaces = self.digest is not None and self._clock.ms() < self._until
+        self.digest, self._act, self._stands = digest, act, stands
+        self._until = self._clock.ms() + _KEEP_MS
+        return {"digest": digest, "replaces": replaces, "keeps_ms": _KEEP_MS}
+
+    def confirm(self, digest):
+        """Put the change in effect and return what that answers; or raise Refused, and nothing
+        has changed: what can't be done now may be confirmed again."""
+        cause = None
+        if self.digest is None:
+            cause = "nothing waits to be confirmed"
+        elif self._clock.ms() >= self._until:
+            cause = "it was proposed more than a minute ago"
+        elif self._stands is not None and not self._stands():
+            cause = "what it was for is over"
+        if cause:
+            self.drop()
+            raise Refused("E_CONFIRM", cause)
+        if digest != self.digest:
+            raise Refused("E_CONFIRM", "another change than this one waits")
+        reply = self._act()
+        self.drop()
+        return reply
