@@ -111,6 +111,17 @@ def test_an_order_that_is_done_takes_no_dose_any_more(bolus, run):
     assert bolus._events == [("bolus_end", {"run": "r1", "given_al": 0})]
 
 
+def test_a_reset_ends_the_dose_that_was_under_way(bolus, run):
+    run.items.insert(0, Item(100))
+    bolus.take_over(run)
+    assert bolus.item is None and len(run.items) == 1
+    assert bolus._events == [("bolus_end", {"run": "r1", "given_al": 50})]
+    for _ in range(2):  # an infusion is no dose, and after the order there is none
+        bolus.take_over(run)
+        run.items.clear()
+    assert bolus.item is None and len(bolus._events) == 1
+
+
 def test_a_held_bolus_lasts_300_ms_beyond_the_last_hold(bolus):
     assert bolus.held is False
     bolus.hold(0)
