@@ -7,8 +7,7 @@ import gc
 import io
 import sys
 
-from pump import config as config_module
-from pump import states
+from pump import borrow, sealed, states
 from pump.alarms import Alarms
 from pump.commands import Commands
 from pump.controller import Controller
@@ -18,7 +17,6 @@ from pump.hal import chip, storage
 from pump.hal.clock import Clock
 from pump.hal.serial import Serial
 from pump.link import Link
-from pump.sealed import SealError
 from pump.slots import Slots
 from pump.version import FIRMWARE, PROTOCOL
 
@@ -37,7 +35,8 @@ class App:
         self.serial = Serial()
         self.link = Link(self.serial, self.clock, self, Commands(self))
         self.events.listener = self.link.event
-        self._store = config_module.Store(storage)
+        self._settings = Slots(storage, "config")
+        self._config_text = None  # sealed, the one in force
         self._wake = None
         self._hardware = None
         self._leave = False
@@ -50,7 +49,7 @@ class App:
         }
         self.events.add("boot", cause=self.cause, firmware=FIRMWARE)
         try:
-            config = self._store.load()
+            config = self._stored()
         except Refused as error:
             config = None
             self.events.add("fault", code=error.code, text=error.message)
@@ -61,23 +60,34 @@ class App:
             self.controller.interrupted(found)
         self._free_heap()
 
+    def _stored(self):
+        """Return the configuration on flash, None when there is none; Refused when damaged."""
+        try:
+            text = self._settings.read()
+        except sealed.SealError as error:
+            raise Refused("E_CONFIG", "what is stored is damaged: " + error.message)
+        if text is None:
+            return None
+        config = borrow.config().check(text)
+        self._config_text = text
+        return config
+
     def _recall(self, config):
         """Return the run that a reset cut short, None if it did not. Before the witness is built,
         which counts from zero then."""
         journal = self.controller.journal
         try:
             record = journal.recall()
-        except (SealError, ValueError) as error:
+        except (sealed.SealError, ValueError) as error:
             self.alarms.raise_("A_STORE")
             text = "the record of a run is damaged: %s" % error
             self.events.add("fault", code="A_STORE", text=text)
             return None
         if record is None:
             return None
-        from pump import recovery
         from pump.hal import witness
 
-        return recovery.recover(journal, record, config, witness.kept())
+        return borrow.recovery().recover(journal, record, config, witness.kept())
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -117,28 +127,31 @@ class App:
         """Check, store and put in force a sealed configuration."""
         if self.controller.state not in (states.IDLE, states.READY):
             raise Refused("E_STATE", "not while %s" % self.controller.state)
-        config = config_module.check(text)
+        config = borrow.config().check(text)
+        try:
+            self._settings.write(text)
+        except OSError as error:
+            raise Refused("E_STORE", "configuration not stored: %s" % error)
+        crc = config["crc"]
         if self._hardware is not None and self._hardware[0] != config["board"]:
             # Its pins can not change under way: stored for the next boot; till then no start.
-            self._store.save(text, in_force=False)
             self.controller.reset_due = True
-            self.events.add("config", crc=config_module.crc_of(text), reset=True)
-            return {"config_crc": config_module.crc_of(text), "reset": True}
-        self._store.save(text)
+            self.events.add("config", crc=crc, reset=True)
+            return {"config_crc": crc, "reset": True}
+        self._config_text = text
         self._build(config)
-        self.events.add("config", crc=config_module.crc_of(text))
-        return {"config_crc": config_module.crc_of(text), "reset": False}
+        self.events.add("config", crc=crc)
+        return {"config_crc": crc, "reset": False}
 
     def config_text(self):
         """Return the sealed configuration in force."""
-        if self._store.text is None:
+        if self._config_text is None:
             raise Refused("E_CONFIG", "the pump has no configuration")
-        return self._store.text
+        return self._config_text
 
     def identity(self):
         """Return what hello answers."""
         config = self.controller.config
-        text = self._store.text
         return {
             "serial": self._who["serial"],
             "firmware": FIRMWARE,
@@ -150,7 +163,7 @@ class App:
             "boot": self.events.boot,
             "cause": self.cause,
             "tick_hz": 1_000_000,
-            "config_crc": config_module.crc_of(text) if text else None,
+            "config_crc": config["crc"] if config else None,
             # flash puts it beside the firmware, so that one rename switches both.
             "hash": (storage.read(sys.path[0] + "/firmware.hash") or "").strip() or None,
             "state": self.controller.state,
@@ -259,7 +272,7 @@ def _next_boot():
     slots = Slots(storage, "boot")
     try:
         boot = int(slots.read() or "0") + 1
-    except (SealError, ValueError):
+    except (sealed.SealError, ValueError):
         boot = 1
     try:
         slots.write(str(boot))

@@ -6,7 +6,7 @@ connect, so names and limits can't drift apart.
 
 import json
 
-from pump import order, quantity
+from pump import borrow, quantity
 from pump.errors import Refused
 
 _UPLOAD_MAX = 8192
@@ -172,7 +172,8 @@ class Commands:
     def _order(self, args):
         controller = self._need_config()
         text = self._take("order", args["size"])
-        return self._plan_view(controller.plan(order.unseal(text, controller.config), False))
+        made = borrow.order().unseal(text, controller.config)
+        return self._plan_view(controller.plan(made, False))
 
     def _need_config(self):
         controller = self._app.controller
@@ -182,7 +183,7 @@ class Commands:
 
     def _direct(self, mode, args):
         controller = self._need_config()
-        made = order.direct(mode, args, controller.config)
+        made = borrow.order().direct(mode, args, controller.config)
         return self._plan_view(controller.plan(made, True))
 
     def _infuse(self, args):

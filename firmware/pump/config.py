@@ -9,7 +9,6 @@ import json
 from pump import arith, sealed
 from pump.errors import Refused
 from pump.planner import PERIOD_MAX
-from pump.slots import Slots
 
 KIND = "config"
 VERSION = 1
@@ -62,7 +61,7 @@ def check(text):
     num, den = arith.period(motion["al_per_step"], limits["rate_min_al_per_h"])
     if num > PERIOD_MAX * den:
         raise Refused("E_CONFIG", "limits.rate_min_al_per_h is below a step in 17.9 minutes")
-    config["crc"] = crc_of(text)
+    config["crc"] = sealed.crc_of(text)
     return config
 
 
@@ -103,39 +102,3 @@ def _check_board(board):
 def named(config):
     """Return board and syringe of a configuration, for people."""
     return "%s with %s" % (config["board"]["name"], config["syringe"]["model"])
-
-
-def crc_of(text):
-    """Return the CRC-32 that a sealed text carries, as hex text."""
-    return text.split("\n", 1)[0].split(" ")[3]
-
-
-class Store:
-    """The configuration on flash. ``storage`` is hal.storage."""
-
-    def __init__(self, storage):
-        self._slots = Slots(storage, KIND, VERSION)
-        self.text = None
-
-    def load(self):
-        """Return the stored configuration, None when there is none; Refused when it is damaged."""
-        try:
-            text = self._slots.read()
-        except sealed.SealError as error:
-            raise Refused("E_CONFIG", "what is stored is damaged: " + error.message)
-        if text is None:
-            return None
-        config = check(text)
-        self.text = text
-        return config
-
-    def save(self, text, in_force=True):
-        """Check and store a sealed text; return its configuration. Or raise, the old one stays."""
-        config = check(text)
-        try:
-            self._slots.write(text)
-        except OSError as error:
-            raise Refused("E_STORE", "configuration not stored: %s" % error)
-        if in_force:
-            self.text = text
-        return config

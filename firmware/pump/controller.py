@@ -6,9 +6,8 @@ ended, is course.py's.
 
 from micropython import const
 
-from pump import config as config_module
-from pump import order, quantity, sealed, states
-from pump.course import Course
+from pump import borrow, checks, quantity, sealed, states
+from pump.dosing import Dosing
 from pump.errors import Refused
 from pump.run import Run
 
@@ -17,7 +16,7 @@ _WAIT_ENDING_MS = const(2)
 _WAIT_IDLE_MS = const(2000)
 
 
-class Controller(Course):
+class Controller(Dosing):
     """What a host or a person may ask, in which state, and what is due."""
 
     # -- configuration ------------------------------------------------------------------------
@@ -25,10 +24,11 @@ class Controller(Course):
     def propose_config(self, text, configure):
         """Check a sealed configuration; ``configure(text)`` puts it in force when confirmed."""
         self._need(states.IDLE, states.READY)
-        new, old = config_module.check(text), self.config
-        reply = self.pending.propose(config_module.crc_of(text), lambda: configure(text))
-        reply["old"] = old and config_module.named(old)
-        reply["new"] = config_module.named(new)
+        config = borrow.config()
+        new, old = config.check(text), self.config
+        reply = self.pending.propose(new["crc"], lambda: configure(text))
+        reply["old"] = old and config.named(old)
+        reply["new"] = config.named(new)
         reply["old_al_per_step"] = old and old["motion"]["al_per_step"]
         reply["new_al_per_step"] = new["motion"]["al_per_step"]
         return reply
@@ -40,36 +40,6 @@ class Controller(Course):
         self.order = None
         self._go(states.IDLE)
 
-    def interrupted(self, found):
-        """Show what a reset cut short (recovery.Interrupted). Nothing moves."""
-        run, why = found.run, found.why
-        if found.held and why is None:
-            why = "it was held, and nobody holds it now"
-        if run is not None:
-            self.run, self.order = run, None if run.ended else run.order
-            self.motor.take_over(found.plunger, found.number)
-            self._bolus.take_over(run)
-            if run.ended:
-                why = "the order was done; it kept the vein open"
-            elif run.item() is None or why is not None:
-                self._close("reset")
-            else:
-                self._go(states.INTERRUPTED)
-                if self._controlled():
-                    self._recall_patient()
-        commanded, witnessed, booked_in = found.counts[:3]
-        self._events.add(
-            "interrupted",
-            run=found.id,
-            commanded_steps=commanded,
-            witnessed_steps=witnessed,
-            booked_in=booked_in,
-            uncertain_steps=run.uncertain if run else None,
-            why=why,
-        )
-        self._alarm("A_RESET")
-        self.journal.touch()
-
     # -- requests -----------------------------------------------------------------------------
 
     def plan(self, new_order, direct):
@@ -78,7 +48,7 @@ class Controller(Course):
         self._need_config()
         if direct:
             motor = self.motor
-            order.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
+            checks.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
         self.pending.drop()  # a configuration: it would take this order away
         self.order = new_order
         self._unmet = 0
@@ -211,60 +181,8 @@ class Controller(Course):
             raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
         if item.kind not in ("infuse", "withdraw", "basal"):
             raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
-        order.check_rate(rate_al_per_h, self.config["limits"])
+        checks.check_rate(rate_al_per_h, self.config["limits"])
         return item
-
-    def bolus_now(self, volume_al, rate_al_per_h):
-        """Give a dose on top of the run; the order's own rate and volume stay."""
-        self._need_run()
-        item, motor = self.run.item(), self.motor
-        if self.state == states.PAUSED and self._resume_at is None:
-            raise Refused("E_STATE", "not while paused", next_step="resume first")
-        busy = self._then is not None or motor.taking_up
-        if item is None or item.way < 0 or item.kind == "bolus" or busy:
-            raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
-        flowing = item.rate if item.way and item.kind != "kvo" else 0
-        order.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
-        self._check_way(1)
-        if self._controlled():
-            why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al)
-            if why is not None:
-                raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
-        return self._give(volume_al, rate_al_per_h)
-
-    def demand(self, trusted=True):
-        """The patient asks for a dose: given, or denied with the reason; both are counted, also
-        before the order has begun and after its end. trusted: False for a button that was stuck.
-        """
-        if self.state == states.READY and self.order.steps[0].pca is not None:
-            self._unmet += 1
-            self._events.add("denied", why="state")
-            raise Refused("E_STATE", "the order has not begun", next_step="start it")
-        if not self._controlled():
-            raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
-        ready = trusted and not self.run.ended and self._then is None
-        ready = ready and not self.motor.taking_up and self.motor.blocked(1) is None
-        # The dose may share a step with the basal rate: a step less than there is.
-        dose = self._patient.demand((self.motor.room(1) - 1) * self.motor.al, ready)
-        if dose is not None:
-            self._give(*dose)
-        return dict(self._patient.view(False), given_now=dose is not None)
-
-    def pca(self):
-        """Return what the patient asked for and got, and what the limits leave."""
-        if self._patient is None:
-            raise Refused("E_STATE", "no order was patient-controlled", next_step="see `status`")
-        return self._patient.view(True)
-
-    def _give(self, volume_al, rate_al_per_h):
-        self._bolus.want(volume_al, rate_al_per_h)
-        if self.state == states.PAUSED:
-            self._leave_pause()
-            self._bolus.begin(self.run)
-            self._next_leg()
-        else:
-            self._halt("bolus")
-        return {"volume_al": volume_al, "rate_al_per_h": rate_al_per_h}
 
     def hold(self):
         """Start the planned bolus, or keep it going: it ends soon after the last of these."""
@@ -375,48 +293,16 @@ class Controller(Course):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _prescribe(self, unmet):
-        if self._patient is None:
-            from pump.patient import Patient
-
-            self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
-        most = self.config["limits"]["rate_max_al_per_h"]
-        self._patient.prescribe(self.order.steps[0], most, unmet)
-
-    def _recall_patient(self):
-        try:
-            self._prescribe(None)
-        except Refused:
-            pass  # the alarm says it; resume() asks again, after a person has cleared it
-
-    def _end_reset(self):
-        if self._alarms.clear("A_RESET"):
-            self._events.add("clear", code="A_RESET")
-
     def _load(self, volume_al):
         self.motor.load(volume_al)
         self.journal.touch()
         self._events.add("load", volume_al=volume_al)
-
-    def _check_way(self, way):
-        code = self.motor.blocked(way or 1)
-        if code == "A_STOP_INPUT":
-            raise Refused("E_STOP_OPEN", "the stop input is open")
-        if code is not None and way:
-            raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
 
     def _totals(self):
         return dict(self.run.totals(), run=self.run.id, state=self.state)
 
     def _need(self, *allowed):
         if self.state not in allowed:
-            raise Refused("E_STATE", "not while %s" % self.state)
-
-    def _need_run(self):
-        """An order is under way, moving or not. Keeping the vein open after one is none."""
-        if self.run is None or self.run.ended:
-            raise Refused("E_STATE", "not while %s" % self.state)
-        if not states.moving(self.state) and self.state != states.PAUSED:
             raise Refused("E_STATE", "not while %s" % self.state)
 
     def _need_config(self):

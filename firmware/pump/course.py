@@ -11,7 +11,6 @@ from micropython import const
 from pump import alarms as alarm_table
 from pump import arith, states
 from pump.bolus import Bolus
-from pump.errors import Refused
 from pump.journal import Journal
 from pump.pending import Pending
 
@@ -48,6 +47,44 @@ class Course:
         self.button = None  # hal's, where the board has one
         self._unmet = 0  # demands since the order was planned, before it began
         self._warn_ms = 0  # when to look again whether the syringe is nearly empty
+
+    # -- a reset ------------------------------------------------------------------------------
+
+    def interrupted(self, found):
+        """Show what a reset cut short (recovery.Interrupted). Nothing moves."""
+        run, why = found.run, found.why
+        if found.held and why is None:
+            why = "it was held, and nobody holds it now"
+        if run is not None:
+            self.run, self.order = run, None if run.ended else run.order
+            self.motor.take_over(found.plunger, found.number)
+            self._bolus.take_over(run)
+            if run.ended:
+                why = "the order was done; it kept the vein open"
+            elif run.item() is None or why is not None:
+                self._close("reset")
+            else:
+                self._go(states.INTERRUPTED)
+                if self._controlled():
+                    self._recall_patient()
+        commanded, witnessed, booked_in = found.counts[:3]
+        self._events.add(
+            "interrupted",
+            run=found.id,
+            commanded_steps=commanded,
+            witnessed_steps=witnessed,
+            booked_in=booked_in,
+            uncertain_steps=run.uncertain if run else None,
+            why=why,
+        )
+        self._alarm("A_RESET")
+        self.journal.touch()
+
+    def _end_reset(self):
+        if self._alarms.clear("A_RESET"):
+            self._events.add("clear", code="A_RESET")
+
+    # -- what follows -------------------------------------------------------------------------
 
     def _next_leg(self):
         run = self.run
@@ -205,25 +242,6 @@ class Course:
             reason=reason,
             **totals,
         )
-
-    # -- the bolus button ---------------------------------------------------------------------
-
-    def _see_button(self):
-        """A press is the patient's demand; without a patient's order it is nothing."""
-        for _ in range(self.button.look()):
-            try:
-                # One that was stuck is not to be trusted until a person has seen to it (C19).
-                self.demand(not self._alarms.stands("A_BUTTON"))
-            except Refused:
-                pass
-        if self.button.stuck:
-            self._alarm("A_BUTTON")
-
-    def _forget_button(self):
-        """Something begins: a button that is down by now gives nothing until it was up."""
-        if self.button is not None:
-            self._see_button()
-            self.button.forget()
 
     # -- near empty ---------------------------------------------------------------------------
 

@@ -1,14 +1,15 @@
-"""An order as the device understands it: checked against board and syringe, fixed in whole steps.
+"""From the text of an order to an Order: checked against board and syringe, or refused.
 
-Takes the compiled order (host_tools/doseloop/order.py, or the words typed on a terminal), refuses
-what board and syringe can't do, and keeps its steps; program.py unrolls them for the run.
+Takes the compiled order (host_tools/doseloop/order.py) or the words typed on a terminal; what
+comes of it is program.py's. Borrowed (borrow.py): a run's heap has none of it.
 """
 
 import json
 
 from pump import arith, quantity, sealed
+from pump.checks import beyond, check_rate
 from pump.errors import Refused
-from pump.program import Step, unroll
+from pump.program import Order, Step
 
 KIND = "order"
 VERSION = 1
@@ -31,72 +32,6 @@ _MORE = {
 _PCA = ("mode", "basal_al_per_h", "dose_al", "dose_rate_al_per_h", "lockout_ms", "limit_1h_al",
         "limit_4h_al", "duration_ms")  # fmt: skip
 _PCA_MS = 24 * 3_600_000  # how long, unless the order says
-
-
-class Order:
-    """A checked order: ``steps`` (program.Step), done ``repeat`` times; ``name``, ``fill_al`` or
-    None, ``kvo`` or None, ``stop_ms`` or None."""
-
-    def __init__(self, name, steps, al_per_step, fill_al, kvo, stop_ms, repeat, crc):
-        self.name = name
-        self.steps = steps
-        self.fill_al = fill_al
-        self.kvo = kvo
-        self.stop_ms = stop_ms
-        self.repeat = repeat
-        self.crc = crc
-        self.text = None  # sealed, as it came
-        self._al = al_per_step
-
-    def items(self):
-        """Yield the items, one after another."""
-        return unroll(self.steps, self.repeat, self.kvo)
-
-    def volume_al(self, way):
-        """Return the volume ordered in a direction, without KVO."""
-        return self.repeat * sum(step.total_al() for step in self.steps if step.way == way)
-
-    def steps_of(self, way):
-        """Return the steps ordered in a direction."""
-        return arith.steps_of(self.volume_al(way), self._al)
-
-    def total_steps(self):
-        """Return the ordered steps, both directions added."""
-        return self.steps_of(1) + self.steps_of(-1)
-
-    def duration_ms(self):
-        """Return the planned duration without ramps and take-up."""
-        return self.repeat * sum(step.total_ms() for step in self.steps)
-
-    def syringe_changes(self, capacity_al, held_al):
-        """Return how many more full syringes the order needs. held_al: what is mounted holds;
-        a declared fill takes its place."""
-        level = held_al if self.fill_al is None else self.fill_al
-        changes = 0
-        for _ in range(self.repeat):
-            for step in self.steps:
-                level -= step.way * step.total_al()
-                if level < 0:
-                    changes -= level // capacity_al
-                    level %= capacity_al
-        return changes
-
-    def view(self, syringe, al_per_step, held_al):
-        """Return the plan as replies carry it; a stretch is (mode, rate, steps, ms) of a step."""
-        return {
-            "ordered_steps": self.total_steps(),
-            "duration_ms": self.duration_ms(),
-            "stretches": [
-                (step.mode, step.rate, arith.steps_of(step.total_al(), self._al), step.total_ms())
-                for step in self.steps
-            ],
-            "repeat": self.repeat,
-            "syringe_changes": self.syringe_changes(syringe["capacity_al"], held_al),
-            "syringe": syringe["model"],
-            "fill_al": self.fill_al,
-            "order_crc": self.crc,
-            "al_per_step": al_per_step,
-        }
 
 
 def unseal(text, config):
@@ -122,7 +57,7 @@ def unseal(text, config):
             "order is for syringe %s, the pump has %s" % (str(data["syringe"])[:64], model),
         )
     fill = _whole(data, "fill_al", None)
-    crc = text.split("\n", 1)[0].split(" ")[3]
+    crc = sealed.crc_of(text)
     made = make(
         str(data.get("name", ""))[:64],
         steps,
@@ -147,7 +82,7 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
     """Return a checked Order of step dicts (the compiled order's), for this configuration."""
     capacity = config["syringe"]["capacity_al"]
     if fill_al is not None and not 0 < fill_al <= capacity:
-        raise _volume("fill", fill_al, capacity)
+        raise beyond("fill", fill_al, capacity)
     if not 0 < repeat <= REPEAT_MAX:
         raise Refused("E_ORDER", "an order is repeated 1 to %d times" % REPEAT_MAX)
     steps = [_step(step, config["limits"]) for step in steps]
@@ -167,60 +102,6 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
         least = quantity.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
-
-
-def check_rate(rate, limits):
-    """Raise Refused(E_RATE_HIGH or E_RATE_LOW) naming the nearest allowed rate."""
-    most, least = limits["rate_max_al_per_h"], limits["rate_min_al_per_h"]
-    if rate > most:
-        edge, code, word = most, "E_RATE_HIGH", "above"
-    elif rate < least:
-        edge, code, word = least, "E_RATE_LOW", "below"
-    else:
-        return
-    text = quantity.format(edge, "rate")
-    raise Refused(
-        code,
-        "rate %s is %s what board and syringe allow" % (quantity.format(rate, "rate"), word),
-        limit=text,
-        nearest=text,
-    )
-
-
-def _volume(what, volume, most):
-    text = quantity.format(most, "volume")
-    return Refused(
-        "E_VOLUME",
-        "%s of %s is beyond the plunger's %s" % (what, quantity.format(volume, "volume"), text),
-        limit=text,
-        nearest=text,
-    )
-
-
-def check_room(order, infuse_steps, withdraw_steps, al_per_step):
-    """Raise Refused(E_VOLUME) when a direct command would move beyond the plunger's travel."""
-    for way, room in ((1, infuse_steps), (-1, withdraw_steps)):
-        if order.steps_of(way) > room:
-            what = "infusing" if way == 1 else "withdrawing"
-            raise _volume(what, order.volume_al(way), room * al_per_step)
-
-
-def check_bolus(volume_al, rate, flowing, config, room_steps):
-    """Raise Refused for a dose that can't be given on top of a flow (aL/h) with this room."""
-    al = config["motion"]["al_per_step"]
-    most = config["limits"]["rate_max_al_per_h"] - flowing
-    check_rate(rate, config["limits"])
-    if rate > most:
-        text = quantity.format(most, "rate")
-        raise Refused("E_RATE_HIGH", "bolus and infusion together are too fast", text, text)
-    if volume_al < al:
-        least = quantity.format(al, "volume")
-        raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
-    # The infusion flows on meanwhile, and the dose may share a step with it.
-    room = max(0, room_steps - 1) * al
-    if volume_al + arith.volume_of(flowing, arith.duration_of(volume_al, rate) + 1) > room:
-        text = quantity.format(room * rate // (rate + flowing), "volume")
-        raise Refused("E_VOLUME", "the syringe has less left than the bolus", text, text)
 
 
 def _step(step, limits):

@@ -1,4 +1,4 @@
-"""An order's steps unrolled: one item after another, each of one direction and one rate.
+"""An order: its steps, and the items they unroll to, each of one direction and one rate.
 
 A ramp becomes stairs, an intermittent dose becomes doses with KVO or standstill between them, a
 repeated order begins again. Unrolled a few at a time (run.py), because a schedule of days would
@@ -151,3 +151,69 @@ def unroll(steps, repeat, kvo):
         for i in range(len(steps)):
             for item in steps[i].items(i + 1, kvo):
                 yield item
+
+
+class Order:
+    """A checked order: ``steps`` (program.Step), done ``repeat`` times; ``name``, ``fill_al`` or
+    None, ``kvo`` or None, ``stop_ms`` or None."""
+
+    def __init__(self, name, steps, al_per_step, fill_al, kvo, stop_ms, repeat, crc):
+        self.name = name
+        self.steps = steps
+        self.fill_al = fill_al
+        self.kvo = kvo
+        self.stop_ms = stop_ms
+        self.repeat = repeat
+        self.crc = crc
+        self.text = None  # sealed, as it came
+        self._al = al_per_step
+
+    def items(self):
+        """Yield the items, one after another."""
+        return unroll(self.steps, self.repeat, self.kvo)
+
+    def volume_al(self, way):
+        """Return the volume ordered in a direction, without KVO."""
+        return self.repeat * sum(step.total_al() for step in self.steps if step.way == way)
+
+    def steps_of(self, way):
+        """Return the steps ordered in a direction."""
+        return arith.steps_of(self.volume_al(way), self._al)
+
+    def total_steps(self):
+        """Return the ordered steps, both directions added."""
+        return self.steps_of(1) + self.steps_of(-1)
+
+    def duration_ms(self):
+        """Return the planned duration without ramps and take-up."""
+        return self.repeat * sum(step.total_ms() for step in self.steps)
+
+    def syringe_changes(self, capacity_al, held_al):
+        """Return how many more full syringes the order needs. held_al: what is mounted holds;
+        a declared fill takes its place."""
+        level = held_al if self.fill_al is None else self.fill_al
+        changes = 0
+        for _ in range(self.repeat):
+            for step in self.steps:
+                level -= step.way * step.total_al()
+                if level < 0:
+                    changes -= level // capacity_al
+                    level %= capacity_al
+        return changes
+
+    def view(self, syringe, al_per_step, held_al):
+        """Return the plan as replies carry it; a stretch is (mode, rate, steps, ms) of a step."""
+        return {
+            "ordered_steps": self.total_steps(),
+            "duration_ms": self.duration_ms(),
+            "stretches": [
+                (step.mode, step.rate, arith.steps_of(step.total_al(), self._al), step.total_ms())
+                for step in self.steps
+            ],
+            "repeat": self.repeat,
+            "syringe_changes": self.syringe_changes(syringe["capacity_al"], held_al),
+            "syringe": syringe["model"],
+            "fill_al": self.fill_al,
+            "order_crc": self.crc,
+            "al_per_step": al_per_step,
+        }

@@ -6,7 +6,7 @@ controller shows the interrupted order, and goes on only when a person says so.
 
 from micropython import const
 
-from pump import dose_loop, order, sealed
+from pump import borrow, dose_loop, sealed
 from pump.errors import Refused
 from pump.run import Run
 
@@ -36,7 +36,7 @@ def recover(journal, record, config, counted):
     if config is None or config.get("crc") != record[1]:
         return Interrupted(record, None, "another configuration is in force")
     try:
-        kept = order.unseal(journal.order_of(record[0]), config)
+        kept = borrow.order().unseal(journal.order_of(record[0]), config)
     except (ValueError, sealed.SealError, Refused) as error:
         return Interrupted(record, None, "its order can't be read: %s" % error)
     run = Run(record[0], kept, config["motion"]["al_per_step"])

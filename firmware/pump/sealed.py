@@ -28,6 +28,11 @@ def crc_hex(text):
     return "%08x" % (binascii.crc32(text.encode()) & 0xFFFFFFFF)
 
 
+def crc_of(sealed):
+    """Return the CRC-32 that a sealed text carries, as hex text."""
+    return sealed.split("\n", 1)[0].split(" ")[3]
+
+
 def seal(kind, version, text):
     """Return `text` sealed as `kind` (one word) in schema `version` (an integer)."""
     return "%s %s %d %s\n%s\n" % (_MAGIC, kind, version, crc_hex(text), text)

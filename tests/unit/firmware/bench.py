@@ -42,9 +42,11 @@ def configuration(**motion):
     return config
 
 
-def compiled(steps, config, name="test", **more):
+def compiled(steps, config, kvo=None, stop_ms=None, **more):
     """Return the order of some step dicts as the host sends it; ``more``: its other keys."""
-    data = {"schema": 1, "name": name, "steps": steps, **more}
+    data = {"schema": 1, "name": "test", "steps": steps, "kvo_al_per_h": kvo, **more}
+    if stop_ms is not None:
+        data["on_link_loss"] = {"stop_ms": stop_ms}
     return order.unseal(sealed.seal("order", 1, json.dumps(data)), config)
 
 
@@ -336,7 +338,7 @@ class Bench:
 
     def configure(self, text):
         self.build(config_module.check(text))
-        return {"config_crc": config_module.crc_of(text)}
+        return {"config_crc": sealed.crc_of(text)}
 
     def config_text(self):
         raise errors.Refused("E_CONFIG", "the pump has no configuration")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.firmware import flow
-from unit.firmware.bench import errors, quantity
+from unit.firmware.bench import errors, order, quantity
 from unit.firmware.test_modes import HOUR, MIN, ramp
-from unit.firmware.test_therapy import AL, ML, SLOW, infuse, order, started, totals
+from unit.firmware.test_therapy import AL, ML, SLOW, infuse, started, totals
 
 from doseloop import resources
 

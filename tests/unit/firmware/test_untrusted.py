@@ -85,7 +85,7 @@ def good_or_refused(call):
 
 
 def test_the_originals_are_good():
-    assert config_module.check(CONFIG) == dict(GOOD_CONFIG, crc=config_module.crc_of(CONFIG))
+    assert config_module.check(CONFIG) == dict(GOOD_CONFIG, crc=sealed.crc_of(CONFIG))
     taken = order.unseal(order_text(GOOD_ORDER), GOOD_CONFIG)
     assert [step[2] for step in taken.view(GOOD_CONFIG["syringe"], 1, 0)["stretches"]] == [
         14406,

@@ -233,10 +233,11 @@ class World:
         """Store the configuration given on the command line, as `config push` would."""
         text, self._config = self._config, None
         if text is not None and text != _stored():
-            from pump import config
+            from pump import config, slots
             from pump.hal import storage
 
-            config.Store(storage).save(text)
+            config.check(text)
+            slots.Slots(storage, "config").write(text)
 
     # -- control ------------------------------------------------------------------------------
 

@@ -1,0 +1,59 @@
+"""What board and syringe allow: rates, volumes, room. A refusal names the nearest allowed."""
+
+from pump import arith, quantity
+from pump.errors import Refused
+
+
+def check_rate(rate, limits):
+    """Raise Refused(E_RATE_HIGH or E_RATE_LOW) naming the nearest allowed rate."""
+    most, least = limits["rate_max_al_per_h"], limits["rate_min_al_per_h"]
+    if rate > most:
+        edge, code, word = most, "E_RATE_HIGH", "above"
+    elif rate < least:
+        edge, code, word = least, "E_RATE_LOW", "below"
+    else:
+        return
+    text = quantity.format(edge, "rate")
+    raise Refused(
+        code,
+        "rate %s is %s what board and syringe allow" % (quantity.format(rate, "rate"), word),
+        limit=text,
+        nearest=text,
+    )
+
+
+def beyond(what, volume, most):
+    """Return the refusal of a volume that the plunger can't travel."""
+    text = quantity.format(most, "volume")
+    return Refused(
+        "E_VOLUME",
+        "%s of %s is beyond the plunger's %s" % (what, quantity.format(volume, "volume"), text),
+        limit=text,
+        nearest=text,
+    )
+
+
+def check_room(order, infuse_steps, withdraw_steps, al_per_step):
+    """Raise Refused(E_VOLUME) when a direct command would move beyond the plunger's travel."""
+    for way, room in ((1, infuse_steps), (-1, withdraw_steps)):
+        if order.steps_of(way) > room:
+            what = "infusing" if way == 1 else "withdrawing"
+            raise beyond(what, order.volume_al(way), room * al_per_step)
+
+
+def check_bolus(volume_al, rate, flowing, config, room_steps):
+    """Raise Refused for a dose that can't be given on top of a flow (aL/h) with this room."""
+    al = config["motion"]["al_per_step"]
+    most = config["limits"]["rate_max_al_per_h"] - flowing
+    check_rate(rate, config["limits"])
+    if rate > most:
+        text = quantity.format(most, "rate")
+        raise Refused("E_RATE_HIGH", "bolus and infusion together are too fast", text, text)
+    if volume_al < al:
+        least = quantity.format(al, "volume")
+        raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
+    # The infusion flows on meanwhile, and the dose may share a step with it.
+    room = max(0, room_steps - 1) * al
+    if volume_al + arith.volume_of(flowing, arith.duration_of(volume_al, rate) + 1) > room:
+        text = quantity.format(room * rate // (rate + flowing), "volume")
+        raise Refused("E_VOLUME", "the syringe has less left than the bolus", text, text)

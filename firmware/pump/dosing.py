@@ -1,0 +1,116 @@
+"""Doses on top of a run: asked for by a clinician or by the patient, with a command or a button.
+
+The part of the controller between what follows by itself (course.py) and all other requests
+(controller.py). Which dose is under way is bolus.py's, who may have one patient.py's.
+"""
+
+# A part of a class: what the others set and have, a type checker can't see here.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+from pump import checks, states
+from pump.course import Course
+from pump.errors import Refused
+
+
+class Dosing(Course):
+    """What gives a dose, or says why not."""
+
+    def bolus_now(self, volume_al, rate_al_per_h):
+        """Give a dose on top of the run; the order's own rate and volume stay."""
+        self._need_run()
+        item, motor = self.run.item(), self.motor
+        if self.state == states.PAUSED and self._resume_at is None:
+            raise Refused("E_STATE", "not while paused", next_step="resume first")
+        busy = self._then is not None or motor.taking_up
+        if item is None or item.way < 0 or item.kind == "bolus" or busy:
+            raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
+        flowing = item.rate if item.way and item.kind != "kvo" else 0
+        checks.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
+        self._check_way(1)
+        if self._controlled():
+            why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al)
+            if why is not None:
+                raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
+        return self._give(volume_al, rate_al_per_h)
+
+    def demand(self, trusted=True):
+        """The patient asks for a dose: given, or denied with the reason; both are counted, also
+        before the order has begun and after its end. trusted: False for a button that was stuck.
+        """
+        if self.state == states.READY and self.order.steps[0].pca is not None:
+            self._unmet += 1
+            self._events.add("denied", why="state")
+            raise Refused("E_STATE", "the order has not begun", next_step="start it")
+        if not self._controlled():
+            raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
+        ready = trusted and not self.run.ended and self._then is None
+        ready = ready and not self.motor.taking_up and self.motor.blocked(1) is None
+        # The dose may share a step with the basal rate: a step less than there is.
+        dose = self._patient.demand((self.motor.room(1) - 1) * self.motor.al, ready)
+        if dose is not None:
+            self._give(*dose)
+        return dict(self._patient.view(False), given_now=dose is not None)
+
+    def pca(self):
+        """Return what the patient asked for and got, and what the limits leave."""
+        if self._patient is None:
+            raise Refused("E_STATE", "no order was patient-controlled", next_step="see `status`")
+        return self._patient.view(True)
+
+    def _give(self, volume_al, rate_al_per_h):
+        self._bolus.want(volume_al, rate_al_per_h)
+        if self.state == states.PAUSED:
+            self._leave_pause()
+            self._bolus.begin(self.run)
+            self._next_leg()
+        else:
+            self._halt("bolus")
+        return {"volume_al": volume_al, "rate_al_per_h": rate_al_per_h}
+
+    # -- the patient --------------------------------------------------------------------------
+
+    def _prescribe(self, unmet):
+        if self._patient is None:
+            from pump.patient import Patient
+
+            self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
+        most = self.config["limits"]["rate_max_al_per_h"]
+        self._patient.prescribe(self.order.steps[0], most, unmet)
+
+    def _recall_patient(self):
+        try:
+            self._prescribe(None)
+        except Refused:
+            pass  # the alarm says it; resume() asks again, after a person has cleared it
+
+    def _see_button(self):
+        """A press is the patient's demand; without a patient's order it is nothing."""
+        for _ in range(self.button.look()):
+            try:
+                # One that was stuck is not to be trusted until a person has seen to it (C19).
+                self.demand(not self._alarms.stands("A_BUTTON"))
+            except Refused:
+                pass
+        if self.button.stuck:
+            self._alarm("A_BUTTON")
+
+    def _forget_button(self):
+        """Something begins: a button that is down by now gives nothing until it was up."""
+        if self.button is not None:
+            self._see_button()
+            self.button.forget()
+
+    # -- may it? ------------------------------------------------------------------------------
+
+    def _check_way(self, way):
+        code = self.motor.blocked(way or 1)
+        if code == "A_STOP_INPUT":
+            raise Refused("E_STOP_OPEN", "the stop input is open")
+        if code is not None and way:
+            raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
+
+    def _need_run(self):
+        """An order is under way, moving or not. Keeping the vein open after one is none."""
+        if self.run is None or self.run.ended:
+            raise Refused("E_STATE", "not while %s" % self.state)
+        if not states.moving(self.state) and self.state != states.PAUSED:
+            raise Refused("E_STATE", "not while %s" % self.state)
