@@ -21,8 +21,9 @@ PARTS = {
     },
     "limiter": {"limiter": ["test_limiter_merge", "test_limiter"]},
     "modes": {
-        "program": ["test_program", "test_run_reset"],
+        "program": ["test_program", "test_run_reset", "test_order"],
         "pca": ["test_pca", "test_pca_later"],
+        "checks": ["test_order", "test_order_refused"],
         "order": ["test_order", "test_order_refused"],
         "bolus": ["test_bolus"],
         "patient": ["test_patient_record", "test_patient"],

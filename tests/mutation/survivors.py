@@ -86,17 +86,22 @@ _BY_FUNCTION = {
     },
     ("patient", "Patient.acknowledge"): {"self._damaged = None": _FALSE},
     ("run", "Run.__init__"): {
+        "self.uncertain = None": _FALSE,
+        "self._last_rate = None": _FALSE,
         "self._items = None": _EMPTY,
         "self._index = None": _EMPTY,
         "self._index = 1": _EMPTY,
     },
+    ("run", "Run.take_rest_ms"): {
+        "rest, before.rest_al = before.rest_al, 1": "tolerable: an attolitre takes no millisecond",
+    },
+    ("run", "Run._append"): {"return": "equivalent: nothing follows the loop"},
     ("run", "Run._unroll"): {
         "self._items = self._items[self._index - 1 : self._index] "
         "if (self._index) or True else []":
             _EMPTY,
         "self._items = self._items[self._index - 2 : self._index] if self._index else []":
             "tolerable: one more item that is done is kept",
-        "return": "equivalent: nothing follows the loop",
     },
     ("run", "Run._witness"): {"if way >= 0:": "equivalent: a motion's way is 1 or -1"},
     ("run", "Run.next_item"): {

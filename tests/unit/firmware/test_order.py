@@ -10,6 +10,7 @@ from unit.firmware.bench import errors
 
 from doseloop import resources
 
+checks = resources.firmware_module("checks")
 order = resources.firmware_module("order")
 sealed = resources.firmware_module("sealed")
 
@@ -196,7 +197,7 @@ def test_a_pca_keeps_its_rules_and_lasts_a_day():
 
 def test_what_lies_on_a_limit_is_allowed():
     for rate in (ML, 300 * ML):
-        assert order.check_rate(rate, LIMITS) is None
+        assert checks.check_rate(rate, LIMITS) is None
         assert made(step(rate=rate, volume=ML), kvo=rate).kvo == rate
     assert made(ONE, fill_al=50 * ML, repeat=1000).repeat == 1000
     assert made(ONE, fill_al=1).fill_al == 1
@@ -222,12 +223,12 @@ def plain(message, code="E_ORDER", next_step=CHECK):
 
 def test_a_move_beyond_the_plungers_travel():
     both = made(step(rate=ML, volume=ML), step("withdraw", rate=ML, volume=ML // 2))
-    assert order.check_room(both, 1000, 500, AL) is None
-    assert refusal(order.check_room, both, 999, 500, AL) == (
+    assert checks.check_room(both, 1000, 500, AL) is None
+    assert refusal(checks.check_room, both, 999, 500, AL) == (
         "E_VOLUME", "infusing of 1 mL is beyond the plunger's 0.999 mL", "0.999 mL", "0.999 mL",
         LOWER_VOLUME,
     )  # fmt: skip
-    assert refusal(order.check_room, both, 1000, 499, AL) == (
+    assert refusal(checks.check_room, both, 1000, 499, AL) == (
         "E_VOLUME", "withdrawing of 0.5 mL is beyond the plunger's 0.499 mL", "0.499 mL",
         "0.499 mL", LOWER_VOLUME,
     )  # fmt: skip
@@ -239,20 +240,20 @@ def test_a_move_beyond_the_plungers_travel():
 def test_a_bolus_on_top_by_hand():
     # 1 mL at 60 mL/h lasts 1 min, in which 6 mL/h give 0.1 mL, and a millisecond more than that,
     # 6e15 / 3.6e6 = 1666666666 aL: 1100.0017 steps, so 1101, and one that both may share.
-    assert order.check_bolus(ML, 60 * ML, 6 * ML, CONFIG, 1102) is None
+    assert checks.check_bolus(ML, 60 * ML, 6 * ML, CONFIG, 1102) is None
     # 1100 steps at 60 of 66 mL/h: 1 mL, that millisecond apart
-    assert refusal(order.check_bolus, ML, 60 * ML, 6 * ML, CONFIG, 1101) == (
+    assert refusal(checks.check_bolus, ML, 60 * ML, 6 * ML, CONFIG, 1101) == (
         "E_VOLUME", "the syringe has less left than the bolus", "1 mL", "1 mL", LOWER_VOLUME,
     )  # fmt: skip
-    assert order.check_bolus(ML, 60 * ML, 0, CONFIG, 1001) is None
-    assert refusal(order.check_bolus, ML, 60 * ML, 0, CONFIG, 1000)[2:4] == (
+    assert checks.check_bolus(ML, 60 * ML, 0, CONFIG, 1001) is None
+    assert refusal(checks.check_bolus, ML, 60 * ML, 0, CONFIG, 1000)[2:4] == (
         "0.999 mL",
         "0.999 mL",
     )
     for room in (0, 1):
-        assert refusal(order.check_bolus, ML, 60 * ML, 0, CONFIG, room)[2] == "0 mL"
-    assert order.check_bolus(AL, 60 * ML, 0, CONFIG, 2) is None
-    assert refusal(order.check_bolus, AL - 1, 60 * ML, 0, CONFIG, 50_000) == (
+        assert refusal(checks.check_bolus, ML, 60 * ML, 0, CONFIG, room)[2] == "0 mL"
+    assert checks.check_bolus(AL, 60 * ML, 0, CONFIG, 2) is None
+    assert refusal(checks.check_bolus, AL - 1, 60 * ML, 0, CONFIG, 50_000) == (
         "E_VOLUME", "less than one step of the motor", "1000 nL", "1000 nL", LOWER_VOLUME,
     )  # fmt: skip
 
@@ -261,18 +262,18 @@ def test_a_bolus_may_take_the_last_but_one_step_to_the_millisecond():
     # 36 mL/h are 1e10 aL a ms, 3.6 mL/h 1e9. 909 ms of the one are 9.09 steps, 910 of the other
     # 0.91: 10 steps exactly. With one more ms they are 10.011.
     most = 909 * 10**10
-    assert order.check_bolus(most, 36 * ML, 36 * ML // 10, CONFIG, 11) is None
-    got = refusal(order.check_bolus, most + 10**10, 36 * ML, 36 * ML // 10, CONFIG, 11)
+    assert checks.check_bolus(most, 36 * ML, 36 * ML // 10, CONFIG, 11) is None
+    got = refusal(checks.check_bolus, most + 10**10, 36 * ML, 36 * ML // 10, CONFIG, 11)
     assert got[0] == "E_VOLUME"
 
 
 def test_a_bolus_and_the_infusion_share_the_pumps_fastest_rate():
-    assert order.check_bolus(ML, 200 * ML, 100 * ML, CONFIG, 50_000) is None
-    assert refusal(order.check_bolus, ML, 200 * ML + 1, 100 * ML, CONFIG, 50_000) == (
+    assert checks.check_bolus(ML, 200 * ML, 100 * ML, CONFIG, 50_000) is None
+    assert refusal(checks.check_bolus, ML, 200 * ML + 1, 100 * ML, CONFIG, 50_000) == (
         "E_RATE_HIGH", "bolus and infusion together are too fast", "200 mL/h", "200 mL/h",
         LOWER_RATE,
     )  # fmt: skip
-    assert refusal(order.check_bolus, ML, ML - 1, 0, CONFIG, 50_000) == LOW
+    assert refusal(checks.check_bolus, ML, ML - 1, 0, CONFIG, 50_000) == LOW
 
 
 # -- a sealed order -------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import pytest
 
 from doseloop import resources
 
-order_module = resources.firmware_module("order")
 program = resources.firmware_module("program")
 run_module = resources.firmware_module("run")
 Step = program.Step
@@ -30,7 +29,7 @@ def flow(mode, steps, rate=RATE):
 
 
 def run_of(*steps, repeat=1, kvo=None, name="n"):
-    order = order_module.Order(name, list(steps), AL, None, kvo, None, repeat, "0123abcd")
+    order = program.Order(name, list(steps), AL, None, kvo, None, repeat, "0123abcd")
     return run_module.Run("r1", order, AL)
 
 

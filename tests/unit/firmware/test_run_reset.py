@@ -59,7 +59,29 @@ def kvo_between():
     return run
 
 
-@pytest.mark.parametrize("begun", [long_order, both_ways, dose_on_top, kvo_between])
+def kvo_ahead():
+    doses = Step("intermittent", RATE, al("2.5"), 2500, every_ms=10_000, count=2)
+    run = run_of(doses, kvo=RATE // 2)
+    run.book(1, 1, 1)
+    return run
+
+
+def waits_ahead():
+    """More waits than are unrolled at a time, between two infusions that share a step."""
+    waits = [Step("pause", 0, 0, 1000) for _ in range(55)]
+    return run_of(flow("infuse", "1.25"), *waits, flow("infuse", "0.75"))
+
+
+BEGUN = [long_order, both_ways, dose_on_top, kvo_between, kvo_ahead, waits_ahead]
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+def test_only_what_is_under_way_is_kept(begun):
+    kept = [item[0] for item in begun().dump()[3]]
+    assert kept == (["bolus", "infuse"] if begun is dose_on_top else kept[:1])
+
+
+@pytest.mark.parametrize("begun", BEGUN)
 def test_a_run_goes_on_after_a_reset_as_if_there_had_been_none(begun):
     run = begun()
     again = taken_up(run)
