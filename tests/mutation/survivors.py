@@ -13,6 +13,7 @@ _WORDS_OF_SEAL = "equivalent: `sealed.unseal` has let four words and one space b
 _EMPTY = "equivalent: before the first items there are none, however they are counted"
 _KVO_PHASE = "equivalent: KVO takes no part of a step over, whatever is said"
 _BEGUN = "equivalent: asked only while something flows, and that begins with storing"
+_EMPTIED = "equivalent: a syringe that is just empty makes 0 changes, and stays empty"
 _FALSE = "equivalent: only asked whether it is true"
 _LAST_KVO = (
     "equivalent: a dose follows KVO, and what that leaves overwrites this before it is asked"
@@ -69,11 +70,16 @@ _BY_FUNCTION = {
     ("order", "_step"): {
         "if not _whole(step, key, None):": "equivalent: missing and 0 are refused alike",
     },
+    ("program", "Order.syringe_changes"): {
+        "if level <= 0:": _EMPTIED,
+        "if level < 1:": _EMPTIED,
+    },
     ("pca", "Pca.__init__"): {'self._giving = ""': _FALSE},
     ("pca", "Pca.restore"): {'self._giving = ""': _FALSE},
     ("pca", "Pca._close"): {'self._giving = ""': _FALSE},
-    ("pca", "Pca.change_basal"): {
-        "if basal >= self.basal:": "equivalent: what flows already was judged when it began",
+    ("pca", "Pca.check_basal"): {
+        "if self.running and basal >= self.basal:":
+            "equivalent: what flows already was judged when it began",
     },
     ("pca", "Pca.allowed_from"): {
         "return None if (at is None) and False else max(at, now_ms + self._locked(now_ms))":

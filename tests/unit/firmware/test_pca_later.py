@@ -128,3 +128,15 @@ def test_what_can_not_be_now_is_said_in_words():
     )  # fmt: skip
     assert error.next.startswith("wait ")
     assert pca.basal == 2 * ML
+
+
+def test_a_basal_rate_set_while_it_stands_is_judged_when_it_begins():
+    # the same 10.75 mL: nothing flows now, so nothing is refused now
+    pca = begun(basal=2 * ML)
+    pca.bolus(0, 2 * ML, 60 * ML, ROOM)
+    pca.halt(HOUR)
+    pca.check_basal(HOUR, 2 * ML + ML // 4)
+    pca.change_basal(HOUR, 2 * ML + ML // 4)
+    with pytest.raises(errors.Refused) as caught:
+        pca.begin(HOUR)
+    assert caught.value.code == "E_LIMIT" and pca.running is False
