@@ -74,7 +74,10 @@ class Dosing(Course):
 
             self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
         most = self.config["limits"]["rate_max_al_per_h"]
-        self._patient.prescribe(self.order.steps[0], most, unmet)
+        step = self.order.steps[0]
+        # A change of rate outlives a reset in the run's item, not in its order.
+        basal = step.rate if unmet is not None else self.run.item().rate
+        self._patient.prescribe(step, basal, most, unmet)
 
     def _recall_patient(self):
         try:

@@ -192,11 +192,8 @@ def test_take_up_is_no_delivery_and_is_not_repeated():
 
 def test_another_configuration_keeps_it_from_going_on():
     bench = started([infuse(ML, 5 * ML)])
-    bench.controller.config["crc"] = "a"
     bench.run_to(60_000_000)
-    other = dict(SLOW, crc="b")
-    bench = bench.reboot(config=other)
-    SLOW.pop("crc")
+    bench = bench.reboot(config=dict(SLOW, crc="another"))
     assert bench.controller.state == "idle" and bench.alarms.standing() == ["A_RESET"]
     event = last(bench, "interrupted")
     assert "configuration" in event["why"] and event["witnessed_steps"] >= 480 - 58
