@@ -59,7 +59,7 @@ class Boot:
 @pytest.fixture
 def boot():
     boot = Boot()
-    boot.at(1000).prescribe(PCA, RATE_MAX, 0)
+    boot.at(1000).prescribe(PCA, ML, RATE_MAX, 0)
     boot.patient.begin()
     return boot
 
@@ -68,7 +68,7 @@ def test_nothing_flows_and_nothing_is_stored_before_it_begins():
     boot = Boot()
     assert boot.patient.flowing is False
     assert boot.stored(boot.at(HOUR).service) == (False, None)
-    boot.patient.prescribe(PCA, RATE_MAX, 0)
+    boot.patient.prescribe(PCA, ML, RATE_MAX, 0)
     assert boot.stored(boot.at(2 * HOUR).service) == (False, None)
 
 
@@ -81,6 +81,21 @@ def test_it_is_stored_every_minute_while_something_flows(boot):
     boot.patient.halt()
     assert boot.patient.flowing is False
     assert boot.stored(boot.at(HOUR).service) == (False, None)
+
+
+def test_a_denied_demand_is_stored_within_the_minute_also_while_it_stands(boot):
+    boot.at(5000).halt()
+    assert boot.stored(boot.at(9000).demand, ROOM, False) == (False, None)
+    assert boot.stored(boot.at(5000 + MIN - 1).service) == (False, None)
+    assert boot.stored(boot.at(5000 + MIN).service) == (True, None)
+    assert boot.stored(boot.at(5000 + 3 * MIN).service) == (False, None)
+
+
+def test_the_end_of_a_dose_is_stored_when_it_comes(boot):
+    assert boot.stored(boot.at(5000).bolus, ML // 2, 60 * ML, ROOM) == (True, None)  # 30 s
+    assert boot.stored(boot.at(34_999).service) == (False, None)
+    assert boot.stored(boot.at(35_000).service) == (True, None)
+    assert boot.stored(boot.at(35_001).service) == (False, None)
 
 
 def test_what_flows_instead_is_counted_and_stored(boot):
@@ -115,7 +130,7 @@ def test_when_the_next_may_come_is_told_when_asked(boot):
 
 
 def test_a_later_order_of_the_same_boot_knows_the_history_exactly(boot):
-    boot.at(1000 + HOUR).prescribe(PCA, RATE_MAX, 0)
+    boot.at(1000 + HOUR).prescribe(PCA, ML, RATE_MAX, 0)
     assert boot.used() == [1_000_000]
 
 
@@ -124,10 +139,10 @@ def test_a_later_order_counts_its_own_demands_and_doses(boot):
     boot.at(10 * MIN).demand(ROOM, True)
     boot.patient.demand(ROOM, True)
     assert boot.patient._rules.dump(HOUR)[2:4] == [[1, 1], [ML, ML]]
-    boot.at(HOUR).prescribe(PCA, RATE_MAX, 0)
+    boot.at(HOUR).prescribe(PCA, ML, RATE_MAX, 0)
     assert boot.patient._rules.dump(HOUR)[2:] == [[0, 0], [0, 0], [0] * 5]
     # demands that came since it was planned are its own
-    boot.patient.prescribe(PCA, RATE_MAX, 2)
+    boot.patient.prescribe(PCA, ML, RATE_MAX, 2)
     assert boot.patient._rules.dump(HOUR)[4] == [2, 0, 0, 0, 0]
 
 
@@ -137,7 +152,7 @@ def test_an_order_that_goes_on_after_a_reset_keeps_its_counts(boot):
     boot.at(20 * MIN).service()
     later = Boot(boot)
     assert later.patient.ready is False
-    later.patient.prescribe(PCA, RATE_MAX, None)
+    later.patient.prescribe(PCA, ML, RATE_MAX, None)
     assert later.patient.ready is True
     view = later.patient.view(False)
     assert (view["given"], view["given_nl"], view["denied"]["delivering"]) == (1, 10**6, 1)
@@ -161,7 +176,7 @@ def test_a_later_boot_adds_what_may_have_flowed_since(boot):
     # stored after an hour at 1 mL/h: 1 mL and, for 70 s, 0.019444.. mL
     boot.at(1000 + HOUR).service()
     later = Boot(boot)
-    later.at(7).prescribe(PCA, RATE_MAX, 0)
+    later.at(7).prescribe(PCA, ML, RATE_MAX, 0)
     assert later.used() == [1_019_445]
 
 
@@ -172,7 +187,7 @@ def test_a_damaged_history_is_told_and_counts_for_none_once_a_person_says_so(boo
     later = Boot(boot)
     for _ in range(2):
         with pytest.raises(errors.Refused) as caught:
-            later.patient.prescribe(PCA, RATE_MAX, 0)
+            later.patient.prescribe(PCA, ML, RATE_MAX, 0)
         error = caught.value
         assert (error.code, error.message) == (
             "E_STORE", "the record of what was given is damaged",
@@ -187,6 +202,6 @@ def test_a_damaged_history_is_told_and_counts_for_none_once_a_person_says_so(boo
     assert later.stored(later.patient.acknowledge) == (False, None)
     last = Boot(later)
     for one in (later, last):
-        one.patient.prescribe(PCA, RATE_MAX, 0)
+        one.patient.prescribe(PCA, ML, RATE_MAX, 0)
         assert one.used() == [0]
     assert last.bench.alarms.standing() == []

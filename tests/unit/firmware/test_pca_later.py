@@ -140,3 +140,29 @@ def test_a_basal_rate_set_while_it_stands_is_judged_when_it_begins():
     with pytest.raises(errors.Refused) as caught:
         pca.begin(HOUR)
     assert caught.value.code == "E_LIMIT" and pca.running is False
+
+
+def test_a_prescription_cut_short_by_a_reset_goes_on_unjudged_once():
+    # 2 mL/h and a bolus of 2 mL fill the 10 mL; the grace of 12 min would be 0.4 mL too much.
+    pca = begun(basal=2 * ML)
+    pca.bolus(0, 2 * ML, 60 * ML, ROOM)
+    again = made(basal=2 * ML)
+    again.restore(pca.dump(HOUR), HOUR, 12 * MIN, True)
+    again.begin(HOUR)
+    again.halt(HOUR)
+    with pytest.raises(errors.Refused):
+        again.begin(HOUR)
+    # at less than the basal rate it did not flow: that is judged
+    pca.halt(HOUR, 2 * ML - 1)
+    again.restore(pca.dump(HOUR), HOUR, 12 * MIN, True)
+    with pytest.raises(errors.Refused):
+        again.begin(HOUR)
+
+
+def test_a_dose_tells_when_it_ends():
+    pca = started_at(0)
+    assert pca.dose_until is None
+    pca.demand(5, ROOM)
+    assert pca.dose_until == 5 + MIN
+    pca.as_dict(5 + MIN)
+    assert pca.dose_until is None
