@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 _NEWTON = "equivalent: Newton's steps fall to the same root from any start above it"
-_WORDS_OF_SEAL = "equivalent: `sealed.unseal` has let four words and one space between them pass"
 _EMPTY = "equivalent: before the first items there are none, however they are counted"
 _KVO_PHASE = "equivalent: KVO takes no part of a step over, whatever is said"
 _BEGUN = "equivalent: asked only while something flows, and that begins with storing"
@@ -62,11 +61,6 @@ _BY_FUNCTION = {
         "before = ms[begin] if begin < last else 1": _ENDED,
         "after = ms[end] if end < last else 1": _ENDED,
     },
-    ("order", "unseal"): {
-        'crc = text.split("\\n", 1)[0].split(None)[3]': _WORDS_OF_SEAL,
-        'crc = text.split("\\n", )[0].split(" ")[3]': "equivalent: only the first line is taken",
-        'crc = text.split("\\n", 2)[0].split(" ")[3]': "equivalent: only the first line is taken",
-    },
     ("order", "_step"): {
         "if not _whole(step, key, None):": "equivalent: missing and 0 are refused alike",
     },
@@ -74,7 +68,13 @@ _BY_FUNCTION = {
         "if level <= 0:": _EMPTIED,
         "if level < 1:": _EMPTIED,
     },
-    ("pca", "Pca.__init__"): {'self._giving = ""': _FALSE},
+    ("pca", "Pca.__init__"): {
+        'self._giving = ""': _FALSE,
+        "self._committed = None": _FALSE,
+        "self._committed = True":
+            "equivalent: without a history there is room for what the constructor let pass",
+    },
+    ("pca", "Pca.begin"): {"self._committed = None": _FALSE},
     ("pca", "Pca.restore"): {'self._giving = ""': _FALSE},
     ("pca", "Pca._close"): {'self._giving = ""': _FALSE},
     ("pca", "Pca.check_basal"): {
@@ -89,7 +89,9 @@ _BY_FUNCTION = {
         "self._stored_ms = None": _BEGUN,
         "self._stored_ms = 1": _BEGUN,
         "self._damaged = None": _FALSE,
+        "self._counted = None": _FALSE,
     },
+    ("patient", "Patient._store"): {"self._counted = None": _FALSE},
     ("patient", "Patient.acknowledge"): {"self._damaged = None": _FALSE},
     ("run", "Run.__init__"): {
         "self.uncertain = None": _FALSE,

@@ -158,6 +158,20 @@ def test_an_order_that_goes_on_after_a_reset_keeps_its_counts(boot):
     assert (view["given"], view["given_nl"], view["denied"]["delivering"]) == (1, 10**6, 1)
 
 
+@pytest.mark.parametrize("unmet", [0, None])
+def test_a_full_window_lets_only_the_same_order_go_on(boot, unmet):
+    for minute in range(0, 36, 6):  # six doses and 4 h of basal rate: 10 mL
+        assert boot.at(2000 + minute * MIN).demand(ROOM, True)
+    later = Boot(boot)
+    later.patient.prescribe(PCA, ML, RATE_MAX, unmet)
+    if unmet is None:
+        later.patient.begin()
+        assert later.patient.flowing is True
+    else:
+        with pytest.raises(errors.Refused):
+            later.patient.begin()
+
+
 def test_a_basal_rate_is_judged_without_being_changed(boot):
     boot.at(2 * MIN)
     assert boot.stored(boot.patient.check_basal, 2 * ML) == (False, None)
