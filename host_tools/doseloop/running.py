@@ -150,11 +150,13 @@ class Follower:
         stop_ms: int | None = None,
         begun: bool = False,
         regain_s: float = REGAIN_S,
+        status: Status | None = None,
     ) -> None:
         """`stop_ms`: the pump stops when it hears nothing for so long, in its own time.
 
         `begun`: the run's start is known already; no event of an earlier run can come.
-        `regain_s`: how long to wait for a pump that went away or fell silent.
+        `regain_s`: how long to wait for a pump that went away or fell silent. `status`: what is
+        known already.
         """
         self._regain_s = regain_s
         self._pump = pump
@@ -174,7 +176,7 @@ class Follower:
         self._reset: Event | None = None
         self._end: Event | None = None
         self._alarm: Event | None = None
-        self._status: Status | None = None
+        self._status = status
 
     def follow(self) -> Outcome:
         """Return when the run has ended or an alarm holds it.

@@ -142,7 +142,14 @@ def _follow(
     with output.Progress(0 if now.run is None else now.run.ordered_steps) as progress:
         progress.update(now)
         follower = Follower(
-            pump, run, progress, signals, stop_ms=stop_ms, begun=begun, regain_s=regain_s
+            pump,
+            run,
+            progress,
+            signals,
+            stop_ms=stop_ms,
+            begun=begun,
+            regain_s=regain_s,
+            status=now,
         )
         outcome = follower.follow()
     pump.watch(0)

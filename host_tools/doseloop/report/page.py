@@ -126,7 +126,6 @@ def render(
         at_ms=axis.ms,
         boots=len(axis.begins),
         resets=resets,
-        uncertain_steps=uncertain,
         beyond=interruption.beyond(uncertain, al_per_step),
         device_ms=_device_ms(events, samples, axis),
         volume_chart=_volume_chart(record.plan, al_per_step, samples, events, axis),

@@ -241,6 +241,23 @@ def test_flash_is_left_alone_while_the_queue_is_short():
     assert kept.read() != before
 
 
+def test_a_damaged_history_of_doses_is_refused_and_breaks_nothing():
+    bench = started(MODES["pca"])
+    bench.run_to(41_700_000)
+    for name in ("pca.a", "pca.b"):
+        bench.storage.files[name] = "x"
+    bench = bench.reboot()
+    assert bench.controller.state == "interrupted"
+    for ask in (bench.controller.pca, bench.controller.demand, bench.controller.resume):
+        with pytest.raises(errors.Refused) as caught:
+            ask()
+        assert caught.value.code == "E_STORE"
+    bench.controller.clear()
+    bench.controller.resume()
+    assert bench.controller.pca()["demands"] == 0
+    assert bench.controller.state == "infusing"
+
+
 def test_the_record_fits_into_the_directory():
     # littlefs keeps a file of up to 512 bytes inside its directory: a second costs no block then.
     big = [infuse(49 * ML, 1234 * ML // 7)] * 9
