@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NL_PER_UL = 1000
 _AL_PER_NL = 10**9
 _HOUR_MS = 3_600_000
-_RUNNING = frozenset("infusing withdrawing bolus kvo paused alarm".split())
+_RUNNING = frozenset("infusing withdrawing bolus kvo paused alarm interrupted".split())
 _PLAIN_EVERY = 10  # per cent, where there is no terminal to draw a bar on
 
 
@@ -200,8 +200,8 @@ def _volumes(plan: Plan, al_per_step: int) -> str:
     return f"{volume(plan.ordered_steps - back)} infused, {volume(back)} withdrawn"
 
 
-def status_text(status: Status) -> str:
-    """Return a status as lines."""
+def status_text(status: Status, others: Iterable[tuple[str, str]] = ()) -> str:
+    """Return a status as lines; `others` (interruption.py) tell of the run what it can't."""
     pump = status.pump
     rows = [
         ("pump", f"{pump.alias or pump.serial} on {pump.port} ({pump.tier}, {pump.board or '?'})"),
@@ -210,7 +210,10 @@ def status_text(status: Status) -> str:
     for alarm in status.alarms:
         rows.append(("alarm", f"{alarm.code} ({alarm.priority}), {alarm.since_ms} ms after boot"))
     run = status.run
-    if run is not None and status.state not in _RUNNING:
+    more = list(others)
+    if more:
+        rows += more
+    elif run is not None and status.state not in _RUNNING:
         rows.append(
             (
                 "last run",
@@ -265,6 +268,13 @@ def describe(event: Event) -> str:
             return f"{ml(int(data.get('remaining_nl', 0)))} left in the syringe"
         case "rate":
             return f"from {rate(int(data['old']))} to {rate(int(data['rate']))}"
+        case "interrupted":
+            why = f"; can't go on: {data['why']}" if data.get("why") else ""
+            more = f", {data['uncertain_steps']:,} more are possible"
+            return (
+                f"by a reset, {data['witnessed_steps']:,} steps witnessed"
+                f"{more if data.get('uncertain_steps') else ''}{why}"
+            )
         case "end" | "stop":
             return (
                 f"{data.get('reason', '')}: {data.get('ordered_steps', 0):,} ordered, "

@@ -42,6 +42,8 @@ class RunState(msgspec.Struct, frozen=True):
     withdrawn_nl: int = 0
     bolus_nl: int = 0
     kvo_steps: int = 0
+    name: str = ""  # of the order; empty where it would not fit into the line
+    uncertain_steps: int = 0  # that losses of power may have kept from the counts
 
 
 class SyringeState(msgspec.Struct, frozen=True):
