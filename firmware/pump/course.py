@@ -284,7 +284,7 @@ class Course:
             if ms > most_ms or not left:
                 break
         if self._controlled():
-            dose, _, lockout, _ = run.order.steps[0].pca
+            dose, _, lockout = run.order.steps[0].pca[:3]
             rate += dose * arith.HOUR_MS // lockout
         if left:
             if not rate:

@@ -76,8 +76,8 @@ def restored(data):
 
 class Step:
     """One step of an order, checked (order.py). ``every`` and ``count``: of an intermittent dose;
-    ``rate_end``: of a ramp; ``pca``: dose, dose rate, lockout and limits of a pca, whose rate and
-    volume are those of its basal infusion."""
+    ``rate_end``: of a ramp; ``pca``: dose, dose rate, lockout and limits of a pca, and whether a
+    clinician's bolus counts towards these; its rate and volume are those of the basal infusion."""
 
     def __init__(
         self, mode, rate, volume_al, duration_ms, rate_end=0, every_ms=0, count=1, pca=None

@@ -143,6 +143,9 @@ def _outlook_rows(outlook: Outlook) -> list[tuple[str, str]]:
                 f"limit {quantities.show(window.limit_al, 'volume')}",
             )
         )
+    if outlook.windows:
+        how = "counted towards" if outlook.boluses_count else "given apart from"
+        rows.append(("boluses", f"a clinician's are {how} the limits"))
     end = f"ends at step {outlook.position_steps:,}, {ml(outlook.remaining_nl)} left"
     if outlook.full:
         end = f"! full at step {outlook.position_steps:,}: it can't withdraw all of it"
@@ -170,7 +173,11 @@ def pca_text(pca: PcaState, now_ms: int, *, asked: bool) -> str:
             "demands",
             f"{pca.demands}: {pca.given} given ({ml(pca.given_nl)}), denied {denied or 0}",
         ),
-        ("clinician", f"{pca.boluses} ({ml(pca.bolus_nl)})"),
+        (
+            "clinician",
+            f"{pca.boluses} ({ml(pca.bolus_nl)}), "
+            f"{'counted' if pca.boluses_count else 'apart from the limits'}",
+        ),
         ("in the windows", ", ".join(ml(used) for used in pca.used_nl)),
     ]
     if pca.allowed_from_ms is not None:

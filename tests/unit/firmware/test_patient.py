@@ -224,6 +224,22 @@ def test_a_clinician_bolus_counts_and_is_kept_apart():
     assert caught.value.code == "E_LIMIT"
 
 
+@pytest.mark.requirement("C21")
+def test_a_clinician_bolus_that_is_set_apart_leaves_the_limits_alone():
+    # 6 mL of the clinician's; then 10 mL less 4 h of 1 mL/h leave six doses of the patient's.
+    bench = begun({**STEP, "boluses_apart": 1})
+    to(bench, 5)
+    bench.controller.bolus_now(6 * ML, 60 * ML)
+    for nth in range(6):
+        to(bench, 20 + 6 * nth + 0.001)
+        assert ask(bench)["given_now"], nth
+    to(bench, 60)
+    view = ask(bench)
+    assert view["denied"]["limit"] == 1 and not view["boluses_count"]
+    assert (view["boluses"], view["bolus_nl"], view["given"]) == (1, 6 * 10**6, 6)
+    assert view["used_nl"] == [7 * 10**6]  # an hour of basal rate, six doses
+
+
 @pytest.mark.requirement("C13")
 def test_the_basal_rate_is_changed_within_the_limits():
     bench = begun()
@@ -246,6 +262,8 @@ def test_the_basal_rate_is_changed_within_the_limits():
         ({"basal_al_per_h": 1}, "E_RATE_LOW"),
         ({"basal_al_per_h": 3 * ML}, "E_LIMIT"),  # 12 mL in 4 h
         ({"lockout_ms": 59_999}, "E_DURATION"),
+        ({"boluses_apart": 2}, "E_ORDER"),
+        ({"boluses_apart": True}, "E_ORDER"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(change, code):
