@@ -236,6 +236,9 @@ def status_text(status: Status) -> str:
             ),
             ("time left", clock(run.remaining_ms)),
         ]
+        if run.bolus_left_nl is not None and run.bolus_left_ms is not None:
+            left = f"{ml(run.bolus_left_nl)}, {clock(run.bolus_left_ms)} to go"
+            rows.append(("bolus", left))
     if status.rate_al_per_h:
         rows.append(("rate", rate(status.rate_al_per_h)))
     syringe = status.syringe

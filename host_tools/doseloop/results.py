@@ -41,6 +41,8 @@ class RunState(msgspec.Struct, frozen=True):
     remaining_ms: int
     withdrawn_nl: int = 0
     bolus_nl: int = 0
+    bolus_left_nl: int | None = None  # of the bolus that flows, None when none does
+    bolus_left_ms: int | None = None
     kvo_steps: int = 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -99,6 +100,17 @@ def test_status_for_people():
     assert "infusing" in text
     assert "1,000 ordered, 100 commanded, 100 witnessed" in text
     assert "39.123 mL" in text
+
+
+@pytest.mark.requirement("F14")
+def test_status_shows_what_is_left_of_a_bolus():
+    now = status(100, "bolus")
+    assert "bolus " not in output.status_text(now)
+    run = msgspec.structs.replace(now.run, bolus_left_nl=750_000, bolus_left_ms=44_990)
+    text = output.status_text(msgspec.structs.replace(now, run=run))
+    assert [line for line in text.splitlines() if line.startswith("bolus ")] == [
+        "bolus      0.750 mL, 0:00:45 to go"
+    ]
 
 
 def test_without_a_terminal_progress_is_a_line_every_ten_per_cent(capsys):
