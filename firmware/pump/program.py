@@ -165,6 +165,7 @@ class Order:
         self.stop_ms = stop_ms
         self.repeat = repeat
         self.crc = crc
+        self.fault_al = 0  # the most that any single fault delivers at its fastest rate
         self.text = None  # sealed, as it came
         self._al = al_per_step
 
@@ -214,6 +215,7 @@ class Order:
             "syringe_changes": self.syringe_changes(syringe["capacity_al"], held_al),
             "syringe": syringe["model"],
             "fill_al": self.fill_al,
+            "fault_al": self.fault_al,
             "order_crc": self.crc,
             "al_per_step": al_per_step,
         }

@@ -2,8 +2,6 @@
 
 from pump import commands, quantity
 
-_SKIP = ("commands", "stretches", "ordered_steps", "al_per_step", "fill_al", "order_crc")
-
 
 def reply_lines(name, reply):
     """Return the text that answers a command typed by a person."""
@@ -60,6 +58,8 @@ def _plan(plan):
         out += ", %s\n" % quantity.format(stretch["duration_ms"], "duration")
     if plan["syringe_changes"]:
         out += "  needs %d syringe change(s)\n" % plan["syringe_changes"]
+    at_most = -(-plan["fault_al"] // 10**12) * 10**12
+    out += "  a single fault delivers at most %s\n" % quantity.format(at_most, "volume")
     return out + "type start to begin; start %s to begin this plan or none\n" % plan["order_crc"]
 
 

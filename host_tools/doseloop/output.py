@@ -110,6 +110,8 @@ def plan_text(
     if plan.syringe:
         fill = f", filled with {quantities.show(plan.fill_al, 'volume')}" if plan.fill_al else ""
         lines.append(f"  syringe {plan.syringe}{fill}")
+    if plan.fault_al is not None:
+        lines.append(f"  a single fault delivers at most {ml(-(-plan.fault_al // 10**12) * 1000)}")
     if plan.syringe_changes:
         lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
     if outlook is not None:

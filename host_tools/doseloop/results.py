@@ -128,6 +128,7 @@ class Plan(msgspec.Struct, frozen=True):
     syringe_changes: int = 0
     syringe: str | None = None
     fill_al: int | None = None
+    fault_al: int | None = None  # the most that any single fault delivers
     order_crc: str | None = None
 
 

@@ -145,6 +145,38 @@ def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench)
     assert not bench.control("status")["enabled"]
 
 
+@pytest.mark.requirement("A17")
+@pytest.mark.parametrize("ml_per_h", [1, 60, 120, 400, 5000])
+@pytest.mark.parametrize("fault", ["main_hang", "tick_dead", "isr_exception"])
+def test_a_single_fault_delivers_no_more_than_the_plan_says(
+    bench: Bench, ml_per_h: int, fault: str
+) -> None:
+    plan = bench.pump.infuse(volume_al=39 * ML, rate_al_per_h=ml_per_h * ML)
+    assert plan.fault_al is not None
+    # 0.1 mL and the step that ends it, as long as main can do with the lease that leaves
+    assert (plan.fault_al <= ML // 10 + bench.al) == (ml_per_h <= 144)
+    bench.pump.start()
+    bench.advance(9_000_000 if ml_per_h < 1000 else 2_000_000)
+    before = len(bench.edges())
+    bench.control(f"fault {fault}")
+    bench.advance(7_000_000)
+    after = [edge.ns for edge in bench.edges()[before:]]
+    assert len(after) * bench.al <= plan.fault_al
+    rest = len(bench.edges())
+    bench.advance(30_000_000)
+    assert len(bench.edges()) == rest
+
+
+@pytest.mark.requirement("A17")
+def test_a_short_lease_never_runs_out_on_a_main_loop_that_lives(bench: Bench) -> None:
+    # 400 mL/h has the shortest; nobody asks anything of the pump for five minutes.
+    bench.pump.infuse(volume_al=35 * ML, rate_al_per_h=400 * ML)
+    bench.pump.start()
+    bench.until_still()
+    status = bench.pump.status()
+    assert (status.state, status.alarms) == ("idle", [])
+
+
 @pytest.mark.requirement("A17", "F10")
 def test_a_power_cut_stops_and_nothing_resumes(bench: Bench) -> None:
     bench.pump.infuse(volume_al=ML, rate_al_per_h=60 * ML)

@@ -311,7 +311,9 @@ def test_what_keeps_the_vein_open_never_passes_a_limit(basal, kvo):
     assert bench.controller.state == ("kvo" if kvo else "idle")
     edges = [at for at, _ in bench.dose.edges]
     hour = HOUR * 1000
-    worst = max(sum(1 for at in edges[i:] if at < edges[i] + hour) for i in range(0, len(edges), 9))
+    worst = max(
+        sum(1 for at in edges[i:] if at < edges[i] + hour) for i in range(0, len(edges), 9)
+    )
     assert worst <= 21 * ML // 10 // AL + 1
 
 
