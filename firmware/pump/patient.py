@@ -46,7 +46,8 @@ class Patient:
         E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
         so by clearing the alarm.
         """
-        rules = Pca(step.rate, *step.pca[:4], rate_max, step.pca[4])
+        dose, dose_rate, lockout, limits, count = step.pca
+        rules = Pca(step.rate, dose, dose_rate, lockout, limits, rate_max, count)
         now = self._clock.ms()
         if self._rules is not None:
             history, grace = self._rules.dump(now), 0
