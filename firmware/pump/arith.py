@@ -57,7 +57,7 @@ def rate_hz(al_per_step, rate_al_per_h):
 # What may flow after any one fault (IEC 60601-2-24 6.8.2 a28, 51.5 a): 0.1 mL, or 1 s of the rate
 # where that is more. A dead tick leaves the queue. A hung main leaves the lease as well that it
 # gave the tick, so that is cut to what 0.1 mL leave; but not below what a living main needs: a
-# wait of 0.25 s, and in one pass a flash erase (0.4 s), a look ahead at limits (a third of a second)
+# wait of 0.25 s, and in one pass a flash erase (0.4 s), a look ahead at limits (0.35 s)
 # or the check of a long order. So above 144 mL/h (0.1 mL in 2.5 s) it is 2.5 s of the rate.
 _FAULT_AL = 10**14
 QUEUE_TICKS = 900_000  # tick.HIGH_TICKS, and what the step generator has in hand
