@@ -128,6 +128,29 @@ def test_an_end_switch_stops_within_two_milliseconds(bench: Bench, hz: int) -> N
     assert refused.value.code == "E_END_SWITCH"
 
 
+@pytest.mark.requirement("A14")
+@pytest.mark.parametrize("mode", ["infuse", "withdraw"])
+def test_the_end_switch_behind_stops_a_motor_that_runs_the_wrong_way(
+    bench: Bench, mode: str
+) -> None:
+    act = bench.pump.infuse if mode == "infuse" else bench.pump.withdraw
+    behind = "back" if mode == "infuse" else "front"
+    act(volume_al=5_000 * bench.al, rate_al_per_h=3600 * bench.al * 100)
+    bench.pump.start()
+    bench.advance(2_000_777)
+    at = bench.control("status")["now_ns"]
+    bench.control(f"fault end_switch {behind}")
+    bench.advance(2_000_000)
+    assert bench.edges()[-1].ns <= at + 2_000_000
+    assert bench.pump.status().alarms[0].code == "A_END_SWITCH"
+    # Standing on it, a motion away from it is what a person needs: it isn't watched then.
+    bench.pump.clear()
+    bench.pump.resume()
+    bench.until_still()
+    status = bench.pump.status()
+    assert (status.state, status.alarms) == ("idle", [])
+
+
 @pytest.mark.requirement("A17", "F10")
 def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench) -> None:
     bench.pump.infuse(volume_al=ML, rate_al_per_h=60 * ML)
@@ -140,7 +163,7 @@ def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench)
     assert edges[-1].ns - at <= 5 * 10**9  # 3 s of lease, 0.8 s of queue, a wait of one second
     bench.pump.catch_up()
     status = bench.pump.status()
-    assert status.state == "idle" and bench.pump.restarts == 1  # nothing resumed
+    assert status.state == "interrupted" and bench.pump.restarts == 1  # nothing resumed
     assert next(e for e in bench.events() if e["e"] == "boot")["cause"] == "watchdog"
     assert not bench.control("status")["enabled"]
 
@@ -186,7 +209,7 @@ def test_a_power_cut_stops_and_nothing_resumes(bench: Bench) -> None:
     bench.control("power cut")
     bench.advance(20_000_000)
     assert bench.edges()[-1].ns <= at
-    assert bench.pump.status().state == "idle"
+    assert bench.pump.status().state == "interrupted"
 
 
 @pytest.mark.requirement("A16")
