@@ -24,7 +24,7 @@ def reply_lines(name, reply):
         return _status(reply)
     if name == "events":
         return "".join(event_line(event) for event in reply["events"])
-    return "ok" + "".join(" %s=%s" % (key, reply[key]) for key in sorted(reply)) + "\n"
+    return "ok" + "".join(fact(key, reply[key]) for key in sorted(reply)) + "\n"
 
 
 def error_lines(error):
@@ -40,11 +40,25 @@ def error_lines(error):
 def event_line(event):
     """Return one line for an event."""
     rest = "".join(
-        " %s=%s" % (key, event[key])
-        for key in sorted(event)
-        if key not in ("n", "boot", "ms", "e")
+        fact(key, event[key]) for key in sorted(event) if key not in ("n", "boot", "ms", "e")
     )
     return "# %d ms %s%s\n" % (event["ms"], event["e"], rest)
+
+
+def fact(key, value):
+    """Return " key=value" with the unit that the key stands for; some names say theirs."""
+    if type(value) is int:
+        if key in ("rate", "old") or key[-9:] == "_al_per_h":
+            value = quantity.format(value, "rate")
+        elif key in ("t0", "at", "to", "ticks"):
+            value = "%d us" % value  # arith.TICK_HZ is 1 MHz
+        elif key[-3:] == "_al":
+            value = quantity.format(value, "volume")
+        elif key[-3:] == "_nl":
+            value = quantity.format(value * 10**9, "volume")
+        elif key[-3:] == "_ms" or key == "ms_long":
+            value = quantity.format(value, "duration")
+    return " %s=%s" % (key, value)
 
 
 def _plan(plan):

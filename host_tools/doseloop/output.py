@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from doseloop import quantities
+from doseloop import quantities, resources
 from doseloop.results import Event, PcaState, Plan, Status, Stretch
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def status_text(status: Status) -> str:
 
 
 def describe(event: Event) -> str:
-    """Return the facts of an event in words, for progress and report; `logs` shows them raw."""
+    """Return the facts of an event in words, for progress and report; `logs` shows them all."""
     data: dict[str, Any] = event.data
     match event.name:
         case "stretch":
@@ -291,7 +291,8 @@ def describe(event: Event) -> str:
 
 def event_line(event: Event) -> str:
     """Return an event as one line: boot, number, time since boot, name, facts."""
-    facts = " ".join(f"{name}={value}" for name, value in event.data.items())
+    fact = resources.firmware_module("words").fact
+    facts = "".join(fact(name, value) for name, value in event.data.items()).strip()
     run = f" run {event.run}" if event.run else ""
     when = f"{event.boot}:{event.n:<4} {event.ms / 1000:>12.3f} s"
     return f"{when}  {event.name}{run} {facts}".rstrip()

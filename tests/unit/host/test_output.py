@@ -144,3 +144,5 @@ def test_event_lines():
     assert output.describe(event) == "A_DRIFT (high): x"
     assert output.event_line(event).startswith("1:7")
     assert "code=A_DRIFT" in output.event_line(event)
+    event = Event(8, 1, 61_500, "rate", "1-1", {"old": 5 * ML, "rate": 6 * ML, "applies": True})
+    assert output.event_line(event).endswith("rate run 1-1 old=5 mL/h rate=6 mL/h applies=True")
