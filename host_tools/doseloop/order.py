@@ -86,7 +86,9 @@ _PCA: Fields = {
     ),
     "duration": Field("duration", 'how long, "24 h" by default', required=False),
 }
-_AFTER: Fields = {"kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"')}
+_AFTER: Fields = {
+    "kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"; never above the rate before it')
+}
 
 
 @dataclass(frozen=True)
