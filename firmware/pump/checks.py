@@ -3,6 +3,9 @@
 from pump import arith, quantity
 from pump.errors import Refused
 
+_SQUARE_MIN_MS = 60_000  # where no lockout says more
+_SQUARE_MAX_MS = 6 * arith.HOUR_MS  # OPCA R5.3.0(6)
+
 
 def check_rate(rate, limits):
     """Raise Refused(E_RATE_HIGH or E_RATE_LOW) naming the nearest allowed rate."""
@@ -39,6 +42,32 @@ def check_room(order, infuse_steps, withdraw_steps, al_per_step):
         if order.steps_of(way) > room:
             what = "infusing" if way == 1 else "withdrawing"
             raise beyond(what, order.volume_al(way), room * al_per_step)
+
+
+def square_rate(volume_al, duration_ms, lockout_ms, left_ms):
+    """Return the rate of a dose spread evenly over a time (C4), or raise Refused (C6).
+
+    lockout_ms: of a patient's order, else 0; left_ms: of the infusion that it is to flow beside,
+    so that this ends when it would have.
+    """
+    least, most = max(_SQUARE_MIN_MS, lockout_ms), min(_SQUARE_MAX_MS, left_ms)
+    if duration_ms < least:
+        edge, why = least, "shorter than a square bolus may be"
+    elif duration_ms > most:
+        edge, why = most, "longer than a square bolus may be"
+        if most < _SQUARE_MAX_MS:
+            why = "the infusion under way ends before"
+    else:
+        # Rounded up, by less than an aL/h: so it takes its time to the millisecond.
+        return -(-volume_al * arith.HOUR_MS // duration_ms)
+    text = quantity.format(edge, "duration")
+    raise Refused(
+        "E_DURATION",
+        why,
+        limit=text,
+        nearest=text if edge >= least else None,
+        next_step="change the duration, or give the dose at a rate",
+    )
 
 
 def check_bolus(volume_al, rate, flowing, config, room_steps):
