@@ -50,7 +50,9 @@ def square_rate(volume_al, duration_ms, lockout_ms, left_ms):
     lockout_ms: of a patient's order, else 0; left_ms: of the infusion that it is to flow beside,
     so that this ends when it would have.
     """
-    least, most = max(_SQUARE_MIN_MS, lockout_ms), min(_SQUARE_MAX_MS, left_ms)
+    least, most = max(_SQUARE_MIN_MS, lockout_ms), _SQUARE_MAX_MS
+    if left_ms < most:
+        most = left_ms // 60_000 * 60_000  # the nearest is still so when it has been typed
     if duration_ms < least:
         edge, why = least, "shorter than a square bolus may be"
     elif duration_ms > most:

@@ -31,7 +31,9 @@ class Dosing(Course):
             raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
         given = self.run.item()
         if given is not item and (duration_ms is not None or given is not self._bolus.square):
-            raise Refused("E_STATE", "a bolus is being given", next_step="wait, or `pause` ends it")
+            raise Refused(
+                "E_STATE", "a bolus is being given", next_step="wait, or `pause` ends it"
+            )
         flowing = item.rate if item.way and item.kind != "kvo" else 0
         if duration_ms is not None:
             lockout = self.run.order.steps[0].pca[2] if self._controlled() else 0
