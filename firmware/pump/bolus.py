@@ -15,14 +15,14 @@ class Bolus:
 
     def __init__(self, events):
         self._events = events
-        self._wanted = None  # volume and rate of a dose that waits for a standstill, and its time
+        self._wanted = None  # volume and rate of a dose that waits for a standstill; is it square?
         self.item = None  # the item of the dose under way
         self.square = None  # the item of a square one, under way or suspended
         self._held_ms = None
 
-    def want(self, volume_al, rate_al_per_h, duration_ms=None):
-        """Take note of a dose, a square one with its time; begin() gives it once the motor stands."""
-        self._wanted = (volume_al, rate_al_per_h, duration_ms)
+    def want(self, volume_al, rate_al_per_h, square):
+        """Take note of a dose; begin() gives it once the motor stands."""
+        self._wanted = (volume_al, rate_al_per_h, square)
 
     def begin(self, run):
         """Put the dose that waits, if one does, before the item under way. At standstill."""
@@ -33,11 +33,11 @@ class Bolus:
         if run.item() is None:  # the order was completed before the motor stood
             self._events.add("bolus_end", run=run.id, given_al=0)
             return
-        volume, rate, ms = wanted
+        volume, rate, square = wanted
         self.item = run.add_bolus(volume, rate)
-        if ms is not None:
+        if square:
             self.square = self.item
-        self._events.add("bolus", run=run.id, volume_al=volume, rate=rate, duration_ms=ms)
+        self._events.add("bolus", run=run.id, volume_al=volume, rate=rate, square=square)
 
     def follow(self, run):
         """End a dose when another item is under way: then it is over."""

@@ -21,7 +21,8 @@ class Dosing(Course):
         duration (C4): one at a time (C5), and none while another dose is given.
         """
         self._need_run()
-        if (rate_al_per_h is None) == (duration_ms is None):
+        square = duration_ms is not None
+        if (rate_al_per_h is not None) == square:
             raise Refused("E_ARG", "give exactly one of rate, duration")
         item, motor = self.run.beneath(), self.motor
         if self.state == states.PAUSED and self._resume_at is None:
@@ -30,12 +31,12 @@ class Dosing(Course):
         if item is None or item.way < 0 or item.kind == "bolus" or busy:
             raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
         given = self.run.item()
-        if given is not item and (duration_ms is not None or given is not self._bolus.square):
+        if given is not item and (square or given is not self._bolus.square):
             raise Refused(
                 "E_STATE", "a bolus is being given", next_step="wait, or `pause` ends it"
             )
         flowing = item.rate if item.way and item.kind != "kvo" else 0
-        if duration_ms is not None:
+        if square:
             lockout = self.run.order.steps[0].pca[2] if self._controlled() else 0
             left = self.pause_left_ms()
             if item.way:
@@ -44,11 +45,10 @@ class Dosing(Course):
         checks.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
         self._check_way(1)
         if self._controlled():
-            square = duration_ms is not None
             why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al, square)
             if why is not None:
                 raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
-        return self._give(volume_al, rate_al_per_h, duration_ms)
+        return self._give(volume_al, rate_al_per_h, square)
 
     def demand(self, trusted=True):
         """The patient asks for a dose: given, or denied with the reason; both are counted, also
@@ -74,8 +74,8 @@ class Dosing(Course):
             raise Refused("E_STATE", "no order was patient-controlled", next_step="see `status`")
         return self._patient.view(True)
 
-    def _give(self, volume_al, rate_al_per_h, duration_ms=None):
-        self._bolus.want(volume_al, rate_al_per_h, duration_ms)
+    def _give(self, volume_al, rate_al_per_h, square=False):
+        self._bolus.want(volume_al, rate_al_per_h, square)
         if self.state == states.PAUSED:
             self._leave_pause()
             self._bolus.begin(self.run)

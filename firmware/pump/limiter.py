@@ -59,8 +59,8 @@ class Limiter:
         """Return the first ms at which `refuses` would say None, None if never.
 
         Until then goes on what flows now; or, with pieces before, first these and then then_rate,
-        and none is looked for earlier than their end. When the request asks for less than that, an earlier
-        ms may exist; the one returned is allowed all the same.
+        and none is looked for earlier than their end. When the request asks for less than that, an
+        earlier ms may exist; the one returned is allowed all the same.
         """
         before = list(before)
         rate = then_rate if before else self._rates[-1]

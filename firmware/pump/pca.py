@@ -112,7 +112,7 @@ class Pca:
     def allowed_from(self, now_ms):
         """Return when a demand would first be given, None when not as things stand.
 
-        Beside a square dose: as soon as the lockout lets it, else none before the square one's end.
+        Beside a square dose: with the end of the lockout, or none before the square one's end.
         """
         self._settle(now_ms)
         if self._busy() or not self.running:

@@ -59,7 +59,8 @@ class Sessions(RuleBasedStateMachine):
         self.real = self.now = start
         self.flow = []  # what counts towards the limits
         self.running = False
-        self.doses = []  # under way, a suspended one first: [end, ms, volume, rate, patient, square]
+        # under way, a suspended one first: [end, ms, volume, rate, patient, square]
+        self.doses = []
         self.last = None
         self.tally = {"demands": 0, "given": 0, "boluses": 0, "given_al": 0, "bolus_al": 0}
         self.denied = dict.fromkeys(pca_module.REASONS, 0)
@@ -131,6 +132,17 @@ class Sessions(RuleBasedStateMachine):
 
     def safe(self, pieces, then):
         return not windows.exceeded(self.recent(), self.real, pieces, then, self.limits)
+
+    def most(self, ms):
+        """Return the largest volume that may flow within so many ms from now."""
+        low, high = 0, 20 * ML
+        while low < high:
+            volume = (low + high + 1) // 2
+            if self.safe([(ms, self.basal - (-volume * HOUR // ms))], self.basal):
+                low = volume
+            else:
+                high = volume - 1
+        return low
 
     # -- what people do ---------------------------------------------------------------------
 
@@ -251,12 +263,18 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(
         volume=st.sampled_from([ML // 2, ML, 2 * ML]) | st.integers(1, 8 * ML),
+        spare=st.none() | st.sampled_from([-1, 0, 1, ML // 2, ML]) | st.integers(0, 2 * ML),
         ms=st.sampled_from([6 * MIN, HOUR, 4 * HOUR, 6 * HOUR]) | st.integers(6 * MIN, 6 * HOUR),
         room=st.sampled_from([AMPLE, AMPLE, AMPLE, ML]),
-        asks=st.lists(st.sampled_from([0, MIN, 6 * MIN, 20 * MIN]), max_size=4),
+        asks=st.lists(st.sampled_from([0, MIN, 6 * MIN, 20 * MIN, HOUR]), max_size=8),
     )
-    def square(self, volume, ms, room, asks):
-        """A clinician asks for a square bolus; the patient asks while it flows."""
+    def square(self, volume, spare, ms, room, asks):
+        """A clinician asks for a square bolus; the patient asks while it flows.
+
+        spare: what it leaves of the limits, None for a bolus of this volume.
+        """
+        if spare is not None and self.running and not self.doses:
+            volume = max(1, self.most(ms) - spare)
         rate = -(-volume * HOUR // ms)
         answer = self.pca.bolus(self.now, volume, rate, room, True)
         if self.answered(answer, volume, rate, False, room, True) is None:
@@ -272,7 +290,7 @@ class Sessions(RuleBasedStateMachine):
         """What is promised to be allowed then is allowed then."""
         at = copy.deepcopy(self.pca).allowed_from(self.now)
         if at is None:
-            assert self.doses and not self.doses[-1][5] or not self.exact or self.basal
+            assert self.doses and not self.doses[-1][5]
             return
         self.go(at - self.now)
         self.demand(AMPLE, 1)
