@@ -12,7 +12,8 @@ WORKERS ?= 2
 LOCKS := requirements.lock requirements-stubs.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format flash docs lock clean perf soak-emulated fuzz soak accuracy uf2
+.PHONY: help env demo test lint format flash docs lock clean perf soak-emulated fuzz soak accuracy uf2 \
+	coverage mutation
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -59,11 +60,19 @@ perf: $(READY) ## the performance table on the emulated RP2040, some 20 minutes;
 soak-emulated: $(READY) ## what is too long for make test on the emulated RP2040; needs an image
 	$(BIN)/python -m pytest -s -m soak tests/emulated/soak_deploy.py tests/emulated/soak_line.py tests/emulated/soak_heap.py
 
-docs: $(READY) ## write the generated pages anew: wiring.md, reference.md, performance.md, requirements.md
+coverage: $(READY) ## branch coverage of the dose core by its worked cases, line by line
+	PYTHONPATH=tests $(BIN)/python -m mutation.covered
+
+mutation: $(READY) ## would the tests of the dose core notice a wrong line? [MODULES="limiter pca"]
+	@$(PIP) install --require-hashes --requirement requirements-mutation.lock
+	PYTHONPATH=tests nice $(BIN)/python -m mutation --jobs $(WORKERS) $(MODULES)
+
+docs: $(READY) ## write the generated pages anew: wiring.md, reference.md, performance.md, requirements.md, safety.md
 	$(BIN)/python -m doseloop.wiring
 	$(BIN)/python -m doseloop.reference
 	PYTHONPATH=tests $(BIN)/python -m emulated.perf.page
 	PYTHONPATH=tests $(BIN)/python -m requirements.page
+	PYTHONPATH=tests $(BIN)/python -m mutation.page
 
 lock: ## resolve the dependencies anew into the hashed lock files
 	@test -x out/uv/bin/uv || { $(PYTHON) -m venv out/uv && out/uv/bin/python -m pip --quiet install uv==$(UV_VERSION); }
@@ -71,6 +80,8 @@ lock: ## resolve the dependencies anew into the hashed lock files
 		--custom-compile-command "make lock" --extra dev pyproject.toml --output-file requirements.lock
 	out/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps \
 		--custom-compile-command "make lock" --group pyproject.toml:stubs --output-file requirements-stubs.lock
+	out/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --constraint requirements.lock --group pyproject.toml:mutation --output-file requirements-mutation.lock
 
 clean: ## remove what the verbs made: .venv, out, caches
 	rm -rf .venv out dist .pytest_cache .ruff_cache .hypothesis

@@ -53,9 +53,9 @@ class App:
         except Refused as error:
             config = None
             self.events.add("fault", code=error.code, text=error.message)
-        found = self._recall(config)
         if config is not None:
-            self._build(config)
+            self._build(config)  # first: the queue needs 16 kB in one piece
+        found = self._recall(config)
         if found is not None:
             self.controller.interrupted(found)
         self._free_heap()
@@ -73,21 +73,22 @@ class App:
         return config
 
     def _recall(self, config):
-        """Return the run that a reset cut short, None if it did not. Before the witness is built,
-        which counts from zero then."""
-        journal = self.controller.journal
+        """Return the run that a reset cut short, or None."""
+        from pump.hal import witness
+
+        journal, counted = self.controller.journal, witness.kept()
         try:
             record = journal.recall()
         except (sealed.SealError, ValueError) as error:
             self.alarms.raise_("A_STORE")
             text = "the record of a run is damaged: %s" % error
             self.events.add("fault", code="A_STORE", text=text)
-            return None
-        if record is None:
-            return None
-        from pump.hal import witness
-
-        return borrow.recovery().recover(journal, record, config, witness.kept())
+            record = None
+        found = None
+        if record is not None:
+            found = borrow.recovery().recover(journal, record, config, counted)
+        witness.forget()
+        return found
 
     # -- parts --------------------------------------------------------------------------------
 

@@ -86,6 +86,8 @@ class Controller(Dosing):
             self.journal.open(self.run)
         except OSError:
             self._alarm("A_STORE")
+        self.journal.touch()
+        self._keep()  # before it moves: no reset finds a pump that knows nothing of it
         self.order.text = None  # up to 8 kB, and kept now
         self._watchdog.arm()
         self.motor.forget_break()

@@ -60,6 +60,9 @@ class Dosing(Course):
             raise Refused("E_STATE", "the order has not begun", next_step="start it")
         if not self._controlled():
             raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
+        if not self._patient.ready:  # after a reset, and its record is damaged
+            self._events.add("denied", why="state")
+            raise Refused("E_STORE", "the record of what was given is damaged")
         ready = trusted and not self.run.ended and self._then is None
         ready = ready and not self.motor.taking_up and self.motor.blocked(1) is None
         # The dose may share a step with the basal rate: a step less than there is.
@@ -70,7 +73,7 @@ class Dosing(Course):
 
     def pca(self):
         """Return what the patient asked for and got, and what the limits leave."""
-        if self._patient is None:
+        if self._patient is None or not self._patient.ready:
             raise Refused("E_STATE", "no order was patient-controlled", next_step="see `status`")
         return self._patient.view(True)
 
@@ -92,7 +95,10 @@ class Dosing(Course):
 
             self._patient = Patient(self._clock, self._events, self._alarms, self._storage)
         most = self.config["limits"]["rate_max_al_per_h"]
-        self._patient.prescribe(self.order.steps[0], most, unmet)
+        step = self.order.steps[0]
+        # A change of rate outlives a reset in the run's item, not in its order.
+        basal = step.rate if unmet is not None else self.run.item().rate
+        self._patient.prescribe(step, basal, most, unmet)
 
     def _recall_patient(self):
         try:

@@ -107,4 +107,4 @@ def _ramps(ramp, hz, steps):
         up = ramp.up(full)
         return up, _reverse(up)
     half = steps // 2
-    return (ramp.up(half) if half else []), _reverse(ramp.up(steps - half))
+    return ramp.up(half), _reverse(ramp.up(steps - half))

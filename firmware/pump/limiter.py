@@ -188,7 +188,7 @@ def _exceeds(ms, rates, n, window, most):
         go = min(before, after) if end < last else before
         content += go * (rates[end] - rates[begin])
         before -= go
-        after -= go if end < last else 0
+        after -= go
     return True
 
 

@@ -55,7 +55,6 @@ def unseal(text, config):
         raise Refused(
             "E_SYRINGE",
             "order is for syringe %s, the pump has %s" % (str(data["syringe"])[:64], model),
-            next_step="doseloop config push, or another order",
         )
     fill = _whole(data, "fill_al", None)
     crc = sealed.crc_of(text)
@@ -185,7 +184,7 @@ def _ramp(rate, volume, duration, rate_end, limits):
 
 
 def _whole(data, key, default):
-    value = data.get(key, default)
+    value = data.get(key)
     if value is None:
         return default
     if type(value) is not int or value < 0 or value >= 10**30:

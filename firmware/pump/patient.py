@@ -30,23 +30,24 @@ class Patient:
         self._stored_ms = 0
         self._damaged = False
         self.flowing = False  # as the rules have been told
+        self._counted = False  # a demand that was denied, and is not stored yet
 
     @property
     def ready(self):
         """True when rules are in force."""
         return self._rules is not None
 
-    def prescribe(self, step, rate_max, unmet):
+    def prescribe(self, step, basal, rate_max, unmet):
         """Put an order's rules in force, with the history so far; or raise Refused.
 
-        unmet: demands that came since it was planned, with which its counts begin. None: it goes
-        on after a reset, and the counts are its own.
+        basal: its rate now; unmet: demands that came since it was planned, with which its counts
+        begin. None: it goes on after a reset, and the counts are its own.
 
         E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
         so by clearing the alarm.
         """
         dose, dose_rate, lockout, limits = step.pca
-        rules = Pca(step.rate, dose, dose_rate, lockout, limits, rate_max)
+        rules = Pca(basal, dose, dose_rate, lockout, limits, rate_max)
         now = self._clock.ms()
         if self._rules is not None:
             history, grace = self._rules.dump(now), 0
@@ -62,7 +63,7 @@ class Patient:
             if unmet is not None:
                 history[2], history[3] = [0, 0], [0, 0]
                 history[4] = [0] * len(history[4])
-            rules.restore(history, now, grace)
+            rules.restore(history, now, grace, unmet is None)
         for _ in range(unmet or 0):
             rules.deny("state")
         self._rules = rules
@@ -96,6 +97,7 @@ class Patient:
         else:
             self._rules.deny(why)
         if piece is None:
+            self._counted = True
             self._events.add("denied", why=why)
             return None
         self._store()
@@ -120,7 +122,12 @@ class Patient:
 
     def service(self):
         """Store the history when it is time. Call it every second while something flows."""
-        if self.flowing and self._clock.ms() - self._stored_ms >= _STORE_MS:
+        if not self.flowing and not self._counted:
+            return
+        now, until = self._clock.ms(), self._rules.dose_until
+        # Also at a dose's end: else a loss of power in the minute after counts as a dose that
+        # went on (grace).
+        if now - self._stored_ms >= _STORE_MS or (until is not None and now >= until):
             self._store()
 
     def view(self, ahead):
@@ -145,6 +152,7 @@ class Patient:
     def _store(self):
         # The queue holds half a second at any rate a syringe pump makes: flash may be written.
         self._stored_ms = now = self._clock.ms()
+        self._counted = False
         text = json.dumps(self._rules.dump(now))
         try:
             self._slots.write(text)

@@ -43,13 +43,16 @@ class Pca:
         self._count = [0, 0]
         self._volume = [0, 0]
         self._denied = [0] * len(REASONS)  # demands only
+        self._committed = False
 
     # -- flow ---------------------------------------------------------------------------------
 
     def begin(self, now_ms):
         """Begin or go on with the basal rate. Raise Refused(E_LIMIT) naming the wait."""
         if not self.running:
-            self._afford(now_ms, self.basal)
+            if not self._committed:
+                self._afford(now_ms, self.basal)
+            self._committed = False
             self._limiter.flow(now_ms, self.basal)
             self.running = True
 
@@ -82,6 +85,11 @@ class Pca:
         if self.running:
             self._limiter.flow(now_ms, basal)
         self.basal = basal
+
+    @property
+    def dose_until(self):
+        """When the dose under way ends, as it was last looked at; None when there is none."""
+        return self._giving[1] if self._giving else None
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -162,13 +170,18 @@ class Pca:
         since = None if self._last is None else now_ms - self._last
         return [history, since, self._count[:], volume, self._denied[:]]
 
-    def restore(self, data, now_ms, grace_ms):
+    def restore(self, data, now_ms, grace_ms, goes_on=False):
         """Take over a dump, of this or an earlier prescription; nothing runs afterwards.
 
         The instant of the dump becomes now: time without power counts zero (C10). grace_ms as in
         Limiter.restore; the volumes given are those of the dump.
+
+        goes_on: it is this prescription's, cut short. A basal rate that flowed then had been
+        judged for ever, and a gap in it can't make a window fuller: begin() does not judge it
+        again, by a history that has grown by the grace.
         """
         history, since, count, volume, denied = data
+        self._committed = goes_on and history[1][-1] >= self.basal
         self._limiter.restore(history, now_ms, grace_ms)
         self._count, self._volume, self._denied = count[:], volume[:], denied[:]
         self.running = False

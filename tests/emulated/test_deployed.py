@@ -133,6 +133,37 @@ def test_a_break_pauses_and_the_line_works_on(pump: Infusing) -> None:
     assert found["witnessed_steps"] == found["commanded_steps"] == found["edges"]
 
 
+def test_a_reset_of_the_chip_loses_no_step_and_the_record_costs_none(pump: Infusing) -> None:
+    # The witness counts into a scratch register, which outlives the reset; the rest is on flash,
+    # written every second while the motor turns.
+    def reset() -> dict[str, Any]:
+        rig = pump.rig
+        rig.advance(2_300)
+        rig.chip.hasten_watchdog(1)
+        assert rig.advance(1_200, lambda: rig.chip.resets > 0)
+        before = list(rig.rising)
+        rig.heard.clear()
+        rig.until(b" boot cause=watchdog", 5000)
+        talk = Talk(rig)
+        talk.ask("hello")
+        found = talk.ask("status")
+        stood = len(rig.rising)
+        talk.ask("resume")
+        rig.advance(500)
+        talk.ask("stop")
+        after = talk.ask("status")["run"]
+        return {"before": before, "stood": stood, "found": found, "after": after,
+                "made": len(rig.rising)}  # fmt: skip
+
+    found = in_fork(reset)
+    before, run = found["before"], found["found"]["run"]
+    assert found["found"]["state"] == "interrupted"
+    assert run["witnessed_steps"] == run["commanded_steps"] == len(before) == found["stood"]
+    assert "uncertain_steps" not in run
+    assert all(edge - before[0] == i * 10**9 // HZ for i, edge in enumerate(before))
+    assert found["after"]["witnessed_steps"] == found["made"] > found["stood"] + 400
+
+
 def test_a_patient_controlled_run_fits_the_chip_and_its_record_costs_no_step(image: Path) -> None:
     # 60 steps/s, a dose of 60 more for a second; each demand is stored while the motor turns.
     wire = resources.firmware_module("sealed")

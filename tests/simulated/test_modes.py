@@ -143,7 +143,18 @@ def test_morphine_on_demand_and_a_power_cut(bench: Bench) -> None:
     bench.control("power cut")
     bench.advance(5_000_000)
     # A new boot: nothing moves by itself, and what was given is not forgotten.
-    assert pump.status().state == "idle"
+    assert pump.status().state == "interrupted"
+    after = pump.pca()
+    assert (after.given, after.demands) == (found.given, found.demands)
+    assert not pump.demand().given_now, "nothing is given before it goes on"
+    pump.resume()
+    assert not pump.demand().given_now, "the lockout goes on"
+    bench.advance(9 * MINUTE)
+    after = pump.demand()
+    assert after.demands == found.demands + 3
+    assert after.used_nl[0] <= 10 * 10**6
+    # And so it is for a new order after it.
+    pump.stop()
     started_again = load_order(EXAMPLES / "morphine_pca.toml")
     pump.order(started_again.sealed)
     pump.start()

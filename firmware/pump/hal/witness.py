@@ -47,14 +47,18 @@ def edge_witness():
 def kept():
     """Return (motion, steps, steps of the motion before) as a reset left them, or None.
 
-    ``motion`` is what zero() was given; all three wrap, at 2**16 and 2**32. Ask before a Witness
-    is made.
+    ``motion`` is what zero() was given; all three wrap, at 2**16 and 2**32.
     """
     tag = machine.mem32[_MOTION]
     if tag >> 16 != _MARK:
         return None
     before, now = machine.mem32[_BEFORE], machine.mem32[_COUNT]
     return tag & 0xFFFF, -now & 0xFFFFFFFF, -before & 0xFFFFFFFF
+
+
+def forget():
+    """What kept() says has been booked, or is of nobody's motion."""
+    machine.mem32[_MOTION] = machine.mem32[_COUNT] = 0
 
 
 class Witness:
@@ -66,7 +70,6 @@ class Witness:
         rp2.PIO(1).remove_program()
         self._sm = rp2.StateMachine(_SM)
         self._pair = (rp2.DMA(), rp2.DMA())
-        self.zero(None)
 
     def zero(self, motion):
         """Begin a new count, of a motion (16 bits). The caller knows that nothing moves."""
@@ -82,8 +85,7 @@ class Witness:
         machine.mem32[_MOTION] = 0
         machine.mem32[_BEFORE] = machine.mem32[_COUNT]
         machine.mem32[_COUNT] = 0
-        if motion is not None:
-            machine.mem32[_MOTION] = _MARK << 16 | motion
+        machine.mem32[_MOTION] = _MARK << 16 | motion
         for dma, other in ((two, one), (one, two)):
             dma.config(
                 read=self._sm, write=self.word, count=_FOREVER,

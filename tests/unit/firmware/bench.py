@@ -37,7 +37,7 @@ CONFIG = next(
 
 def configuration(**motion):
     """Return the compiled configuration as a dict, with some of its motion keys replaced."""
-    config = json.loads(sealed.unseal("config", 1, CONFIG))
+    config = config_module.check(CONFIG)
     config["motion"].update(motion)
     return config
 

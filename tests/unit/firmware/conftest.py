@@ -1,11 +1,15 @@
 """Firmware core on CPython: viper's type names exist, and properties are deterministic."""
 
 import builtins
+import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("doseloop", derandomize=True, deadline=None)
-settings.load_profile("doseloop")
+# A mutant only has to fail: no time is spent on the smallest example.
+_SHORT = (Phase.explicit, Phase.generate)
+settings.register_profile("mutation", settings.get_profile("doseloop"), phases=_SHORT)
+settings.load_profile(os.environ.get("DOSELOOP_HYPOTHESIS", "doseloop"))
 
 _buffers = []
 

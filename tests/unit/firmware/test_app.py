@@ -48,6 +48,7 @@ def board(monkeypatch):
         "storage": board.storage,
         "clock": SimpleNamespace(Clock=lambda: board.clock),
         "serial": SimpleNamespace(Serial=lambda: board.port),
+        "witness": SimpleNamespace(kept=lambda: None, forget=lambda: None),
     }
     for name, fake in fakes.items():
         monkeypatch.setitem(sys.modules, f"pump.hal.{name}", fake)

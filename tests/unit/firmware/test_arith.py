@@ -38,6 +38,12 @@ def test_one_millilitre_an_hour_by_hand():
     assert arith.volume_in(624710, rate) == 173530555555
 
 
+def test_square_roots_by_hand():
+    assert [arith.isqrt(n) for n in (0, 1, 2, 3, 4, 8, 9, 15, 16)] == [0, 1, 1, 1, 2, 2, 3, 3, 4]
+    assert arith.isqrt(10**24 - 1) == 10**12 - 1
+    assert arith.isqrt(10**24) == 10**12
+
+
 @pytest.mark.requirement("A2")
 @given(volumes, rates, durations, steps)
 @example(10**15, 10**15, 3_600_000, 173530803503)

@@ -118,6 +118,15 @@ def test_c10_a_dump_at_the_instant_of_a_change_keeps_the_rate_that_begins():
     assert len(data[0]) < 6
 
 
+def test_c10_the_grace_flows_in_one_millisecond_however_short_the_last_piece():
+    # 60 mL/h for 2 ms and for the grace of 1 min: 1 mL and 2 ms of it, 33333333333.33 aL.
+    for held in (1, 2, 3):
+        made = Limiter([(HOUR, 2 * ML)])
+        made.restore(flowed([(HOUR, 2 * ML)], [(0, 60 * ML)]).dump(held), 0, MIN)
+        assert made.used(0, HOUR) == ML + -(-60 * ML * held // HOUR)
+        assert made.used(0, 1) == ML + -(-60 * ML // HOUR)
+
+
 # -- the trap of looking back only ------------------------------------------------------------
 
 BASAL, DOSE_RATE, LOCKOUT = ML, 60 * ML, 6 * MIN
@@ -291,6 +300,11 @@ def test_history_is_dropped_when_no_window_reaches_it():
     assert len(made.dump(48 * HOUR)[0]) <= 3
 
 
+def test_of_two_rates_told_at_one_instant_the_later_holds():
+    made = flowed([(HOUR, ML)], [(0, ML), (5, 2 * ML), (9, 3 * ML), (9, 4 * ML)])
+    assert made.dump(10) == [[HOUR, 5, 4, 1], [0, ML, 2 * ML, 4 * ML]]
+
+
 def test_no_limits_never_refuse_and_keep_no_history():
     made = flowed([], [(0, 0), (5, ML), (10, 2 * ML)])
     assert made.refuses(10, [(HOUR, 10**21)], 10**21) is None
@@ -299,6 +313,8 @@ def test_no_limits_never_refuse_and_keep_no_history():
     again = Limiter([(HOUR, ML)])
     again.restore(flowed([], [(0, ML)]).dump(0), 0, 3600)
     assert again.used(0, HOUR) == ML // 1000
+    again.restore(made.dump(12), 0, 0)  # 2 mL/h * 2 ms
+    assert again.used(0, HOUR) == -(-2 * ML * 2 // HOUR)
 
 
 def test_time_that_runs_backwards_is_no_flow():
@@ -309,8 +325,9 @@ def test_time_that_runs_backwards_is_no_flow():
         lambda: made.used(9, HOUR),
         lambda: made.dump(9),
     ):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError) as caught:
             call()
+        assert str(caught.value) == "pump time ran backwards"
     assert made.used(10 + HOUR, HOUR) == ML
 
 
@@ -321,8 +338,9 @@ def test_time_that_runs_backwards_is_no_flow():
 )
 def test_what_is_no_dump_is_refused_and_changes_nothing(data):
     made = flowed([(HOUR, ML)], [(0, ML)])
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError) as caught:
         made.restore(data, 0, 0)
+    assert str(caught.value) == "not a limiter's history"
     assert made.used(HOUR, HOUR) == ML
 
 

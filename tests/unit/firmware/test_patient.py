@@ -170,6 +170,30 @@ def test_a_failing_flash_warns_and_does_not_disturb():
     assert bench.events.since(0, 10**6)[-1]["witnessed_steps"] == 25 * ML // AL
 
 
+def test_a_flash_that_fails_at_once_is_told_once():
+    bench = begun()
+    bench.storage.failing = True
+    assert ask(bench)["given_now"]
+    to(bench, 2)
+    assert not ask(bench)["given_now"]
+    told = [event for event in bench.events.since(0, 10**6) if event.get("code") == "A_STORE"]
+    assert [event["e"] for event in told] == ["alarm"]
+    assert (told[0]["priority"], told[0]["text"]) == ("low", "flash failed")
+    assert bench.alarms.standing() == ["A_STORE"]
+
+
+@pytest.mark.parametrize("why", ["paused", "stop input"])
+def test_a_demand_that_the_motor_can_not_follow_is_counted_and_told(why):
+    bench = begun()
+    if why == "paused":
+        bench.controller.pause()
+    else:
+        bench.pins.stop = True
+    assert ask(bench)["denied"]["state"] == 1
+    event = bench.events.since(0, 10**6)[-1]
+    assert (event["e"], event["why"]) == ("denied", "state")
+
+
 def test_what_is_stored_is_sealed_and_comes_before_the_motor():
     bench = begun()
     kept = slots.Slots(bench.storage, "pca")

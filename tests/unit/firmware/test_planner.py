@@ -31,6 +31,39 @@ def test_one_millilitre_an_hour_by_hand():
     assert flow.intervals(edges) == [624711] * 8 + [624710]
 
 
+def test_a_stretch_beyond_the_exact_count_goes_on_in_a_second_segment():
+    # P = 32/3. 2**29 leaves 2 when divided by 3, so 32 * 2**29 leaves 1: step 2**29 is due 1/3
+    # after its edge, and the next, 32/3 later, falls on a whole tick: 11 ticks after that edge.
+    last = (1 << 29) + 1
+    segments = list(planner.stretch_segments(32, 3, 0, 1, last, 0))
+    assert segments == [(1 << 29, 10, 10, 2, 3, 2), (1, 11, 10, 2, 3, 0)]
+
+
+def test_a_segment_ends_where_its_last_edge_is_exact():
+    # P = 10 + 2/D with D = 2**30 + 3: the tick counts in 1 / 2**30, so 2/D becomes 1 / 2**30 there
+    # (floored), half of what it is. Step D - 5 is due 10/D before a second tick is full: five
+    # steps later it is, exactly at D; but the tick's own count is then 5 / 2**30 short. So a
+    # segment for steps D - 5 ... D + 2 would end one tick early, and D + 1, D no better; it ends
+    # at D - 1, and the next begins at D from the exact instant, 10 + 1 ticks later.
+    d = BIT30 + 3
+    num = 10 * d + 2
+    edge = 10 * (d - 6) + 1
+    whole = list(planner.stretch_segments(num, d, 0, d - 5, d + 2, edge))
+    assert whole == [(5, 10, 10, 1, BIT30, BIT30 - 10), (3, 11, 10, 1, BIT30, 0)]
+    # where the last edge is exact at once, nothing is cut
+    assert list(planner.stretch_segments(num, d, 0, d - 5, d - 1, edge)) == whole[:1]
+    # and one step always is
+    pair = list(planner.stretch_segments(num, d, 0, d - 1, d, 10 * (d - 2) + 1))
+    assert pair == [(1, 10, 10, 1, BIT30, BIT30 - 2), (1, 11, 10, 1, BIT30, 0)]
+    # P = 10.7 and a hair, 0.1/D: 10 * 751619279 = 7 D + 1. Ten steps end 1/D after tick 107, which
+    # the tick's count misses by one; nine end at 96, as they should.
+    num = 10 * d + 751619279
+    r = 751619279 * BIT30 // d
+    tens = list(planner.stretch_segments(num, d, 0, 1, 10, 0))
+    assert tens == [(9, 10, 10, r, BIT30, r), (1, 11, 10, r, BIT30, 0)]
+    assert flow.expand(tens) == [10, 21, 32, 42, 53, 64, 74, 85, 96, 107]
+
+
 @st.composite
 def periods(draw):
     """Rates over the whole range of real and extreme syringes, and periods of any shape."""
@@ -145,6 +178,16 @@ def test_ramp_by_hand():
     assert sum(ticks for _, ticks in pieces) == 50_000
     # Its first piece has 5 steps: (sqrt(1000**2 + 5 * 2 * 20000) - 1000) / 20000 s = 4772.26 us
     assert pieces[0] == (5, 4772)
+
+
+def test_a_piece_of_a_ramp_may_have_four_steps_and_not_fewer():
+    # Nine steps from 1000 Hz at 20000 Hz/s end at sqrt(1000**2 + 9 * 40000) = 1166 Hz. Two pieces;
+    # half the gain is 1083 Hz, reached after (1083**2 - 1000**2) / 40000 = 4.3 steps: 4, in
+    # (sqrt(1000**2 + 4 * 40000) - 1000) / 20000 s = 3851.6 us; all nine in 8309.5 us.
+    ramp = planner.Ramp(1000, 20_000)
+    assert ramp.up(9) == [(4, 3851), (5, 8309 - 3851)]
+    # Eight: half the gain, 1074 Hz, comes after 3.8 steps. One piece, 7445.5 us.
+    assert ramp.up(8) == [(8, 7445)]
 
 
 @given(ramps, st.integers(1, 20_000))

@@ -192,11 +192,8 @@ def test_take_up_is_no_delivery_and_is_not_repeated():
 
 def test_another_configuration_keeps_it_from_going_on():
     bench = started([infuse(ML, 5 * ML)])
-    bench.controller.config["crc"] = "a"
     bench.run_to(60_000_000)
-    other = dict(SLOW, crc="b")
-    bench = bench.reboot(config=other)
-    SLOW.pop("crc")
+    bench = bench.reboot(config=dict(SLOW, crc="another"))
     assert bench.controller.state == "idle" and bench.alarms.standing() == ["A_RESET"]
     event = last(bench, "interrupted")
     assert "configuration" in event["why"] and event["witnessed_steps"] >= 480 - 58
@@ -209,6 +206,46 @@ def test_an_order_that_can_not_be_read_keeps_it_from_going_on():
     bench = bench.reboot()
     assert bench.controller.state == "idle"
     assert "order" in last(bench, "interrupted")["why"]
+
+
+def test_a_damaged_history_of_doses_waits_for_a_person():
+    bench = started(MODES["pca"])
+    bench.run_to(5_000_000)
+    ask(bench, "demand")
+    bench.storage.files["pca.a"] = "x"
+    bench = bench.reboot()
+    assert bench.controller.state == "interrupted"
+    for name in ("demand", "pca", "resume"):
+        with pytest.raises(errors.Refused):
+            ask(bench, name)
+    assert bench.alarms.stands("A_STORE")
+    ask(bench, "clear")
+    ask(bench, "resume")
+    assert bench.controller.state == "infusing"
+
+
+def test_a_reset_before_the_first_step_finds_the_run():
+    bench = Bench(SLOW)
+    ask(bench, "load", volume_al=50 * ML)
+    ask(bench, "infuse", volume_al=ML, rate_al_per_h=5 * ML)
+    bench.controller.start()  # and main has not come round since
+    bench = bench.reboot()
+    assert bench.controller.state == "interrupted"
+    assert bench.controller.run.witnessed == 0
+    ask(bench, "resume")
+    bench.run_out()
+    assert totals(bench) == [5762] * 3
+
+
+def test_a_rate_that_was_changed_outlives_the_reset():
+    bench = started(MODES["pca"])
+    bench.run_to(5_000_000)
+    bench.controller.change_rate(10 * ML)
+    bench.controller.service()
+    bench = bench.reboot()
+    ask(bench, "resume")
+    assert bench.controller.rate() == 10 * ML
+    assert bench.controller._patient._rules.basal == 10 * ML
 
 
 def test_a_flash_that_fails_warns_and_disturbs_nothing():

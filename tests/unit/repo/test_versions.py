@@ -39,3 +39,17 @@ def test_every_dependency_is_locked_with_a_hash_and_named_with_its_reason():
         assert name in record, f"{name}: say in docs/decisions/0001-libraries.md what it is for"
     assert lock.count("--hash=sha256:") > len(locked)
     assert "file:" not in lock
+
+
+def test_the_lock_for_make_mutation_holds_the_versions_of_the_other():
+    ours, its = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(encoding="utf-8"), re.M))
+        for name in ("requirements.lock", "requirements-mutation.lock")
+    )
+    assert {name: its[name] for name in its if name in ours} == {
+        name: ours[name] for name in its if name in ours
+    }
+    record = (ROOT / "docs/decisions/0001-libraries.md").read_text(encoding="utf-8")
+    for requirement in PROJECT["dependency-groups"]["mutation"]:
+        name = re.match(r"[a-z0-9-]+", requirement)[0]
+        assert name in its and f"`{name}`" in record
