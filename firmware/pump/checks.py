@@ -1,10 +1,12 @@
 """What board and syringe allow: rates, volumes, room. A refusal names the nearest allowed."""
 
+from micropython import const
+
 from pump import arith, quantity
 from pump.errors import Refused
 
-_SQUARE_MIN_MS = 60_000  # where no lockout says more
-_SQUARE_MAX_MS = 6 * arith.HOUR_MS  # OPCA R5.3.0(6)
+_MINUTE_MS = const(60_000)  # the least, where no lockout says more
+_SQUARE_MAX_MS = const(6 * 3_600_000)  # OPCA R5.3.0(6)
 
 
 def check_rate(rate, limits):
@@ -50,25 +52,20 @@ def square_rate(volume_al, duration_ms, lockout_ms, left_ms):
     lockout_ms: of a patient's order, else 0; left_ms: of the infusion that it is to flow beside,
     so that this ends when it would have.
     """
-    least, most = max(_SQUARE_MIN_MS, lockout_ms), _SQUARE_MAX_MS
+    least, most = max(_MINUTE_MS, lockout_ms), _SQUARE_MAX_MS
     if left_ms < most:
-        most = left_ms // 60_000 * 60_000  # the nearest is still so when it has been typed
-    if duration_ms < least:
-        edge, why = least, "shorter than a square bolus may be"
-    elif duration_ms > most:
-        edge, why = most, "longer than a square bolus may be"
-        if most < _SQUARE_MAX_MS:
-            why = "the infusion under way ends before"
-    else:
+        most = left_ms // _MINUTE_MS * _MINUTE_MS  # still allowed when it has been typed
+    if least <= duration_ms <= most:
         # Rounded up, by less than an aL/h: so it takes its time to the millisecond.
         return -(-volume_al * arith.HOUR_MS // duration_ms)
-    text = quantity.format(edge, "duration")
+    text = quantity.format(least if duration_ms < least else most, "duration")
     raise Refused(
         "E_DURATION",
-        why,
+        "a square bolus lasts %s at least, 6 h at most, and not beyond the infusion"
+        % quantity.format(least, "duration"),
         limit=text,
-        nearest=text if edge >= least else None,
-        next_step="change the duration, or give the dose at a rate",
+        nearest=text if most >= least else None,
+        next_step="change the duration, or give a rate",
     )
 
 

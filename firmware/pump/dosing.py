@@ -28,13 +28,11 @@ class Dosing(Course):
         if self.state == states.PAUSED and self._resume_at is None:
             raise Refused("E_STATE", "not while paused", next_step="resume first")
         busy = self._then is not None or motor.taking_up
-        if item is None or item.way < 0 or item.kind == "bolus" or busy:
-            raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
         given = self.run.item()
         if given is not item and (square or given is not self._bolus.square):
-            raise Refused(
-                "E_STATE", "a bolus is being given", next_step="wait, or `pause` ends it"
-            )
+            busy = True  # a dose under way leaves room for none but a normal one over a square one
+        if item is None or item.way < 0 or item.kind == "bolus" or busy:
+            raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
         flowing = item.rate if item.way and item.kind != "kvo" else 0
         if square:
             lockout = self.run.order.steps[0].pca[2] if self._controlled() else 0
