@@ -1,6 +1,8 @@
-"""A dose on top of a run, and a bolus that lasts while it is held.
+"""Doses on top of a run, and a bolus that lasts while it is held.
 
 The controller stops and starts the motor; this knows which dose that is for, and what came of it.
+A normal dose comes at a rate. A square one is spread over a time; a normal dose suspends it, and
+what is left of it follows (C3).
 """
 
 from micropython import const
@@ -13,46 +15,55 @@ class Bolus:
 
     def __init__(self, events):
         self._events = events
-        self._wanted = None  # volume and rate of a dose that waits for a standstill
+        self._wanted = None  # volume and rate of a dose that waits for a standstill; is it square?
         self.item = None  # the item of the dose under way
+        self.square = None  # the item of a square one, under way or suspended
         self._held_ms = None
 
-    def want(self, volume_al, rate_al_per_h):
+    def want(self, volume_al, rate_al_per_h, square):
         """Take note of a dose; begin() gives it once the motor stands."""
-        self._wanted = (volume_al, rate_al_per_h)
+        self._wanted = (volume_al, rate_al_per_h, square)
 
     def begin(self, run):
         """Put the dose that waits, if one does, before the item under way. At standstill."""
         wanted, self._wanted = self._wanted, None
         if wanted is None:
             return
-        if self.item is not None:
-            self.end(run)  # over, but nobody has looked since
+        self.follow(run)  # one may be over, but nobody has looked since
         if run.item() is None:  # the order was completed before the motor stood
             self._events.add("bolus_end", run=run.id, given_al=0)
             return
-        self.item = run.add_bolus(*wanted)
-        self._events.add("bolus", run=run.id, volume_al=wanted[0], rate=wanted[1])
+        volume, rate, square = wanted
+        self.item = run.add_bolus(volume, rate)
+        if square:
+            self.square = self.item
+        self._events.add("bolus", run=run.id, volume_al=volume, rate=rate, square=square)
 
     def follow(self, run):
-        """End the dose when another item is under way: then it is over."""
-        if self.item is not None and run.item() is not self.item:
-            self.end(run)
+        """End a dose when another item is under way: then it is over."""
+        while self.item is not None and run.item() is not self.item:
+            self._over(run)
 
     def end(self, run):
-        """A dose is over. What is left of one that was cut short is not given later."""
-        item, self.item = self.item, None
+        """Cut short what is under way. What is left of a dose is not given later."""
         self._wanted = None
-        if item is not None:
-            if run.item() is item:
+        while self.item is not None:
+            if run.item() is self.item:
                 run.cancel_bolus()
-            self._events.add("bolus_end", run=run.id, given_al=item.dose_al)
+            self._over(run)
+
+    def _over(self, run):
+        item, self.item = self.item, self.square
+        if item is self.square:
+            self.item = self.square = None
+        self._events.add("bolus_end", run=run.id, given_al=item.dose_al)
 
     def take_over(self, run):
-        """A reset has ended the dose on top that was under way, if one was."""
-        item = run.item()
-        if item is not None and item.dose_al:
-            self.item = item
+        """A reset has ended the doses on top that were under way, if any were."""
+        doses = [item for item in run.ahead() if item.dose_al]
+        if doses:
+            self.item = doses[0]
+            self.square = doses[-1]  # the same, or suspended by the first
             self.end(run)
 
     # -- held ---------------------------------------------------------------------------------

@@ -1,7 +1,12 @@
 """What board and syringe allow: rates, volumes, room. A refusal names the nearest allowed."""
 
+from micropython import const
+
 from pump import arith, quantity
 from pump.errors import Refused
+
+_MINUTE_MS = const(60_000)  # the least, where no lockout says more
+_SQUARE_MAX_MS = const(6 * 3_600_000)  # OPCA R5.3.0(6)
 
 
 def check_rate(rate, limits):
@@ -39,6 +44,29 @@ def check_room(order, infuse_steps, withdraw_steps, al_per_step):
         if order.steps_of(way) > room:
             what = "infusing" if way == 1 else "withdrawing"
             raise beyond(what, order.volume_al(way), room * al_per_step)
+
+
+def square_rate(volume_al, duration_ms, lockout_ms, left_ms):
+    """Return the rate of a dose spread evenly over a time (C4), or raise Refused (C6).
+
+    lockout_ms: of a patient's order, else 0; left_ms: of the infusion that it is to flow beside,
+    so that this ends when it would have.
+    """
+    least, most = max(_MINUTE_MS, lockout_ms), _SQUARE_MAX_MS
+    if left_ms < most:
+        most = left_ms // _MINUTE_MS * _MINUTE_MS  # still allowed when it has been typed
+    if least <= duration_ms <= most:
+        # Rounded up, by less than an aL/h: so it takes its time to the millisecond.
+        return -(-volume_al * arith.HOUR_MS // duration_ms)
+    text = quantity.format(least if duration_ms < least else most, "duration")
+    raise Refused(
+        "E_DURATION",
+        "a square bolus lasts %s at least, 6 h at most, and not beyond the infusion"
+        % quantity.format(least, "duration"),
+        limit=text,
+        nearest=text if most >= least else None,
+        next_step="change the duration, or give a rate",
+    )
 
 
 def check_bolus(volume_al, rate, flowing, config, room_steps):

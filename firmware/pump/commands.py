@@ -32,8 +32,9 @@ TABLE = {
                   ("duration_ms", "duration", False)), "plan a withdrawal: any two of three"),
     "bolus": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
                ("duration_ms", "duration", False)), "plan a single bolus: any two of three"),
-    "bolus_now": ((("volume_al", "volume", True), ("rate_al_per_h", "rate", True)),
-                  "give a dose on top of the run, now"),
+    "bolus_now": ((("volume_al", "volume", True), ("rate_al_per_h", "rate", False),
+                   ("duration_ms", "duration", False)),
+                  "give a dose on top of the run, now: at a rate, or spread over a duration"),
     "demand": ((), "the patient asks for a dose"),
     "pca": ((), "demands, doses, lockout and limits of the patient-controlled run"),
     "hold": ((), "start the planned bolus, or keep it going for 0.3 s more"),
@@ -196,7 +197,8 @@ class Commands:
         return self._direct("bolus", args)
 
     def _bolus_now(self, args):
-        return self._app.controller.bolus_now(args["volume_al"], args["rate_al_per_h"])
+        rate, duration = args.get("rate_al_per_h"), args.get("duration_ms")
+        return self._app.controller.bolus_now(args["volume_al"], rate, duration)
 
     def _demand(self, args):
         return self._app.controller.demand()

@@ -273,11 +273,18 @@ class Course:
         """
         run, al = self.run, self.motor.al
         rate = run.order.kvo or 0  # when only boluses are left
-        ms = 0
+        ms = asked = 0
+        if self._controlled():
+            dose, _, lockout = run.order.steps[0].pca[:3]
+            asked = dose * arith.HOUR_MS // lockout
         for item in run.ahead():
             if item.kind == "bolus":
-                part = min(left, item.left())
-                ms += arith.duration_of(part * al, item.rate)
+                # The patient may ask beside a square one, which lasts at least the lockout.
+                flow = item.rate
+                if asked and item.duration_ms >= lockout:
+                    flow += asked
+                part = min(left, item.left() * flow // item.rate)
+                ms += arith.duration_of(part * al, flow)
                 left -= part
             elif item.kind == "pause":
                 ms += item.duration_ms
@@ -286,9 +293,7 @@ class Course:
                 break
             if ms > most_ms or not left:
                 break
-        if self._controlled():
-            dose, _, lockout = run.order.steps[0].pca[:3]
-            rate += dose * arith.HOUR_MS // lockout
+        rate += asked
         if left:
             if not rate:
                 return False

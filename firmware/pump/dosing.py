@@ -6,7 +6,7 @@ The part of the controller between what follows by itself (course.py) and all ot
 
 # A part of a class: what the others set and have, a type checker can't see here.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-from pump import checks, states
+from pump import arith, checks, states
 from pump.course import Course
 from pump.errors import Refused
 
@@ -14,23 +14,39 @@ from pump.errors import Refused
 class Dosing(Course):
     """What gives a dose, or says why not."""
 
-    def bolus_now(self, volume_al, rate_al_per_h):
-        """Give a dose on top of the run; the order's own rate and volume stay."""
+    def bolus_now(self, volume_al, rate_al_per_h, duration_ms=None):
+        """Give a dose on top of the run; the order's own rate and volume stay.
+
+        At a rate: it suspends a square bolus under way (C3). Or square, spread evenly over a
+        duration (C4): one at a time (C5), and none while another dose is given.
+        """
         self._need_run()
-        item, motor = self.run.item(), self.motor
+        square = duration_ms is not None
+        if (rate_al_per_h is not None) == square:
+            raise Refused("E_ARG", "give exactly one of rate, duration")
+        item, motor = self.run.beneath(), self.motor
         if self.state == states.PAUSED and self._resume_at is None:
             raise Refused("E_STATE", "not while paused", next_step="resume first")
         busy = self._then is not None or motor.taking_up
+        given = self.run.item()
+        if given is not item and (square or given is not self._bolus.square):
+            busy = True  # a dose under way leaves room for none but a normal one over a square one
         if item is None or item.way < 0 or item.kind == "bolus" or busy:
             raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
         flowing = item.rate if item.way and item.kind != "kvo" else 0
+        if square:
+            lockout = self.run.order.steps[0].pca[2] if self._controlled() else 0
+            left = self.pause_left_ms()
+            if item.way:
+                left = arith.duration_of(item.left() * motor.al, item.rate)
+            rate_al_per_h = checks.square_rate(volume_al, duration_ms, lockout, left)
         checks.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
         self._check_way(1)
         if self._controlled():
-            why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al)
+            why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al, square)
             if why is not None:
                 raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
-        return self._give(volume_al, rate_al_per_h)
+        return self._give(volume_al, rate_al_per_h, square)
 
     def demand(self, trusted=True):
         """The patient asks for a dose: given, or denied with the reason; both are counted, also
@@ -58,8 +74,8 @@ class Dosing(Course):
         self._need_history()
         return self._patient.view(True)
 
-    def _give(self, volume_al, rate_al_per_h):
-        self._bolus.want(volume_al, rate_al_per_h)
+    def _give(self, volume_al, rate_al_per_h, square=False):
+        self._bolus.want(volume_al, rate_al_per_h, square)
         if self.state == states.PAUSED:
             self._leave_pause()
             self._bolus.begin(self.run)

@@ -53,24 +53,27 @@ class Limiter:
 
         pieces: [(duration_ms, rate), ...] from now on, then then_rate for ever.
         """
-        return self._refuses(now_ms, 0, pieces, then_rate)
+        return self._refuses(now_ms, [], pieces, then_rate)
 
-    def allowed_from(self, now_ms, pieces, then_rate):
+    def allowed_from(self, now_ms, pieces, then_rate, before=()):
         """Return the first ms at which `refuses` would say None, None if never.
 
-        Until then goes on what flows now. When the request asks for less than that, an earlier
-        ms may exist; the one returned is allowed all the same.
+        Until then goes on what flows now; or, with pieces before, first these and then then_rate,
+        and none is looked for earlier than their end. When the request asks for less than that, an
+        earlier ms may exist; the one returned is allowed all the same.
         """
+        before = list(before)
+        rate = then_rate if before else self._rates[-1]
         low, high = 0, self._longest  # by then all that flowed before now is out of sight
-        if self._refuses(now_ms, high, pieces, then_rate):
+        if self._refuses(now_ms, before + [(high, rate)], pieces, then_rate):
             return None
         while low < high:
             wait = (low + high) // 2
-            if self._refuses(now_ms, wait, pieces, then_rate):
+            if self._refuses(now_ms, before + [(wait, rate)], pieces, then_rate):
                 low = wait + 1
             else:
                 high = wait
-        return now_ms + low
+        return now_ms + sum([ms for ms, _ in before]) + low
 
     def used(self, now_ms, window_ms):
         """Return the volume in the window that ends now in aL, rounded up.
@@ -119,11 +122,11 @@ class Limiter:
     def _until(self, now_ms):
         return self._ms + [self._held(now_ms)]
 
-    def _refuses(self, now_ms, wait_ms, pieces, then_rate):
-        ms = self._until(now_ms) + [wait_ms]
-        rates = self._rates + [self._rates[-1]]
-        n = len(ms)
-        for duration, rate in pieces:
+    def _refuses(self, now_ms, before, pieces, then_rate):
+        ms = self._until(now_ms)
+        rates = self._rates[:]
+        n = len(ms) + len(before)
+        for duration, rate in before + pieces:
             ms.append(duration)
             rates.append(rate)
         rates.append(then_rate)

@@ -107,9 +107,10 @@ class Patient:
         self._end_limit()
         return self._rules.dose_al, self._rules.dose_rate
 
-    def bolus(self, volume_al, rate_al_per_h, room_al):
+    def bolus(self, volume_al, rate_al_per_h, room_al, square):
         """A clinician asks. Return why not, None when it is to be given."""
-        piece, why = self._rules.bolus(self._clock.ms(), volume_al, rate_al_per_h, room_al)
+        now = self._clock.ms()
+        piece, why = self._rules.bolus(now, volume_al, rate_al_per_h, room_al, square)
         if piece is not None:
             self._store()
         else:

@@ -35,7 +35,9 @@ class Pca:
         self._check(basal)
         self.basal = basal
         self.running = False
-        self._giving = None  # the dose under way: (start_ms, end_ms, volume, rate, patient)
+        # The doses under way, a suspended one first:
+        # [end_ms, ms, volume, rate, patient, counts towards the limits, square].
+        self._giving = []
         self._last = None  # start of the last accepted patient dose
         # Accepted, and the volume that flowed: [clinician boluses, patient doses].
         self._count = [0, 0]
@@ -55,13 +57,15 @@ class Pca:
             self.running = True
 
     def halt(self, now_ms, rate=0):
-        """End basal rate and dose: pause, stop or alarm. Return the volume of a dose cut short.
+        """End basal rate and doses: pause, stop or alarm. Return the volume of those cut short.
 
-        None if there was none. What is left of it is never given later by itself (C8); its
+        None if there was none. What is left of them is never given later by itself (C8); a
         lockout goes on. rate: what flows instead (C14: KVO); it is counted, not judged.
         """
         self._settle(now_ms)
         flowed = self._close(now_ms) if self._giving else None
+        if self._giving:
+            flowed += self._close(now_ms)
         self._limiter.flow(now_ms, rate)
         self.running = False
         return flowed
@@ -105,10 +109,13 @@ class Pca:
         """Count a demand that the caller can't let through."""
         self._denied[REASONS.index(why)] += 1
 
-    def bolus(self, now_ms, volume_al, rate, room_al):
-        """Answer a clinician as `demand` does: no lockout, and kept apart from the demands."""
+    def bolus(self, now_ms, volume_al, rate, room_al, square=False):
+        """Answer a clinician as `demand` does: no lockout, and kept apart from the demands.
+
+        square: a dose that another one suspends (C3), to go on after it with what is left.
+        """
         self._check_bolus(volume_al, rate, self.basal)
-        return self._give(now_ms, volume_al, rate, room_al, False)
+        return self._give(now_ms, volume_al, rate, room_al, False, square)
 
     def limited(self, now_ms):
         """Return whether a limit would deny a demand now, whatever else would."""
@@ -117,13 +124,23 @@ class Pca:
         return self._limiter.refuses(now_ms, [piece], self.basal) is not None
 
     def allowed_from(self, now_ms):
-        """Return when a demand would first be given, None when not as things stand."""
+        """Return when a demand would first be given, None when not as things stand.
+
+        Beside a square dose: with the end of the lockout, or none before the square one's end.
+        """
         self._settle(now_ms)
-        if self._giving or not self.running:
+        if self._busy() or not self.running:
             return None
         piece = (_ms(self.dose_al, self.dose_rate), self.basal + self.dose_rate)
-        at = self._limiter.allowed_from(now_ms, [piece], self.basal)
-        return None if at is None else max(at, now_ms + self._locked(now_ms))
+        locked = self._locked(now_ms)
+        rest = self._rest(now_ms)
+        if rest:
+            left, rate = rest[0]
+            waits = [(locked, rate), piece, (left - locked, rate)]
+            if locked < left and not self._limiter.refuses(now_ms, waits, self.basal):
+                return now_ms + locked
+        at = self._limiter.allowed_from(now_ms, [piece], self.basal, rest)
+        return None if at is None else max(at, now_ms + locked)
 
     # -- record -------------------------------------------------------------------------------
 
@@ -147,10 +164,17 @@ class Pca:
         """Return all that must survive a reset as plain lists and integers, for JSON."""
         self._settle(now_ms)
         volume = self._volume[:]
-        if self._giving:
-            volume[self._giving[4]] += self._flowed(now_ms)
+        history, at = self._limiter.dump(now_ms), now_ms
+        for dose in reversed(self._giving):
+            volume[dose[4]] += _flowed(dose, at)
+            at = dose[0]
+        if len(self._giving) > 1:
+            # Whichever of the two flows faster may flow while this is the last that is stored.
+            rates = [self.basal + dose[3] for dose in self._giving if dose[5]]
+            history[0].append(0)
+            history[1].append(max(rates + [self.basal]))
         since = None if self._last is None else now_ms - self._last
-        return [self._limiter.dump(now_ms), since, self._count[:], volume, self._denied[:]]
+        return [history, since, self._count[:], volume, self._denied[:]]
 
     def restore(self, data, now_ms, grace_ms, goes_on=False):
         """Take over a dump, of this or an earlier prescription; nothing runs afterwards.
@@ -167,46 +191,61 @@ class Pca:
         self._limiter.restore(history, now_ms, grace_ms)
         self._count, self._volume, self._denied = count[:], volume[:], denied[:]
         self.running = False
-        self._giving = None
+        self._giving = []
         self._last = None if since is None else now_ms - since
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _give(self, now_ms, volume, rate, room, patient):
+    def _give(self, now_ms, volume, rate, room, patient, square=False):
         self._settle(now_ms)
         piece = (_ms(volume, rate), self.basal + rate)
         counts = patient or self.boluses_count
         if not self.running:
             return None, "state"
-        if self._giving:
+        if self._busy() or (square and self._giving):
             return None, "delivering"
         if patient and self._locked(now_ms):
             return None, "lockout"
         if piece[0] * piece[1] > room * HOUR_MS:
             return None, "volume"
-        if counts and self._limiter.refuses(now_ms, [piece], self.basal):
+        pieces = [piece] + self._rest(now_ms)
+        if counts and self._limiter.refuses(now_ms, pieces, self.basal):
             return None, "limit"
-        if counts:
-            self._limiter.flow(now_ms, piece[1])
-        self._giving = (now_ms, now_ms + piece[0], volume, rate, patient)
+        if self._giving:
+            self._giving[0][0] += piece[0]
+        self._giving.append([now_ms + piece[0], piece[0], volume, rate, patient, counts, square])
+        self._limiter.flow(now_ms, self._flows())
         self._count[patient] += 1
         return piece, None
 
+    def _busy(self):
+        """Return whether a dose is under way that no other suspends."""
+        return bool(self._giving) and not self._giving[-1][6]
+
+    def _flows(self):
+        """Return the rate that flows, as far as it counts towards the limits."""
+        if not self._giving:
+            return self.basal
+        _, _, _, rate, _, counts, _ = self._giving[-1]
+        return self.basal + (rate if counts else 0)
+
+    def _rest(self, now_ms):
+        """Return what is left of a square dose that flows, as pieces for the limiter."""
+        return [(self._giving[0][0] - now_ms, self._flows())] if self._giving else []
+
     def _settle(self, now_ms):
-        """Close the dose under way at its own end, however late this is asked."""
-        if self._giving and now_ms >= self._giving[1]:
-            self._close(self._giving[1])
+        """Close the doses under way at their own ends, however late this is asked."""
+        while self._giving and now_ms >= self._giving[-1][0]:
+            self._close(self._giving[-1][0])
 
     def _close(self, at_ms):
-        flowed = self._flowed(at_ms)
-        self._volume[self._giving[4]] += flowed
-        self._giving = None
-        self._limiter.flow(at_ms, self.basal)
+        dose = self._giving.pop()
+        flowed = _flowed(dose, at_ms)
+        self._volume[dose[4]] += flowed
+        if self._giving:
+            self._giving[0][0] -= dose[0] - at_ms  # suspended for so much less
+        self._limiter.flow(at_ms, self._flows())
         return flowed
-
-    def _flowed(self, at_ms):
-        giving = self._giving
-        return min(giving[2], giving[3] * (at_ms - giving[0]) // HOUR_MS)
 
     def _locked(self, now_ms):
         """Return the ms until a demand may be given, counted from the last one's start (C9)."""
@@ -253,6 +292,11 @@ class Pca:
 def _ms(volume, rate):
     """Return the ms a dose takes, rounded up."""
     return -(-volume * HOUR_MS // rate)
+
+
+def _flowed(dose, at_ms):
+    end, ms, volume, rate = dose[:4]
+    return min(volume, rate * (ms - end + at_ms) // HOUR_MS)
 
 
 def _refused(code, message, nearest, kind, next_step=None):

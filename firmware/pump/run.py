@@ -200,13 +200,22 @@ class Run:
         item.rate = rate_al_per_h
         item.duration_ms = arith.duration_of(item.volume_al, rate_al_per_h)
 
+    def beneath(self):
+        """Return the order's item under way: what a dose on top of it is given beside."""
+        i = self._index
+        while i < len(self._items) and self._items[i].dose_al:
+            i += 1
+        return self._items[i] if i < len(self._items) else self.kvo
+
     def add_bolus(self, dose_al, rate_al_per_h):
-        """Give a dose next, at a rate, on top of the item under way. Return the new item.
+        """Give a dose next, at a rate, on top of the order's item. Return the new item.
 
         What that item would deliver meanwhile flows on: the new item carries both, and is taken
-        off the old one. A wait between doses passes meanwhile, with its KVO. At standstill only.
+        off the old one. A wait between doses passes meanwhile, with its KVO. A dose under way is
+        suspended with all that is left of it, its share of the order's item included. At
+        standstill only.
         """
-        item = self.item()
+        first, item = self.item(), self.beneath()
         ms = -(-dose_al * arith.HOUR_MS // rate_al_per_h)
         left = item.left_al(self.al)
         flows = item.way > 0 and item.kind != "kvo"
@@ -219,20 +228,22 @@ class Run:
             rate = arith.rate_of(dose_al + base, ms)
         bolus = Item("bolus", rate, dose_al + base, ms, item.number)
         bolus.dose_al = dose_al
+        bolus.fix(0, self.al)
         self._items.insert(self._index, bolus)
         self._extra_al += dose_al
-        self._refix(item.phase_al if flows else self._carry, left - base)
+        flowing = flows or first is not item
+        self._refix(first.phase_al if flowing else self._carry, left - base)
         return bolus
 
     def cancel_bolus(self):
-        """Drop what is left of a dose on top; the item under it gets back its own share."""
+        """Drop what is left of the dose under way; the order's item gets back its own share."""
         bolus = self.item()
         if bolus is None or not bolus.dose_al:
             return
         flowed = max(0, bolus.volume_al - bolus.left_al(self.al))
         given = bolus.dose_al * flowed // bolus.volume_al
         self._items.pop(self._index)
-        item = self.item()
+        item = self.beneath()
         if item.way > 0 and item.kind != "kvo":
             left = item.left_al(self.al) + (bolus.volume_al - bolus.dose_al) - (flowed - given)
         else:
@@ -260,7 +271,7 @@ class Run:
         for i in range(self._index, len(self._items)):
             item = self._items[i]
             if item.dose_al:
-                phase = item.fix(phase, self.al)
+                phase = item.fix(phase, self.al, item.left_al(self.al))
             elif left_al is not None:
                 if item.way > 0 and item.kind != "kvo":
                     phase = item.fix(phase, self.al, left_al)

@@ -134,9 +134,15 @@ class Pump(Connection):
         """Start the loaded bolus or keep it going: it ends 0.3 s after the last call."""
         self._move("hold")
 
-    def bolus_now(self, volume_al: int, rate_al_per_h: int) -> None:
-        """Give a dose on top of the run in progress, now; the order's rate and volume stay."""
-        self._move("bolus_now", {"volume_al": volume_al, "rate_al_per_h": rate_al_per_h})
+    def bolus_now(
+        self, volume_al: int, rate_al_per_h: int | None = None, duration_ms: int | None = None
+    ) -> None:
+        """Give a dose on top of the run in progress, now; the order's rate and volume stay.
+
+        At a rate; or spread evenly over a duration, a square bolus, which a normal dose suspends.
+        """
+        args = quantities.two_given(volume_al, rate_al_per_h, duration_ms)
+        self._move("bolus_now", args)
 
     def demand(self) -> PcaState:
         """Ask for a dose as the patient's button does; `given_now` says whether it came."""

@@ -77,11 +77,17 @@ bolus = _direct("bolus")
 @port_option
 @json_option
 def bolus_now(quantity: tuple[str, ...], yes: bool, port: str | None, as_json: bool) -> None:
-    """Give a dose on top of the run in progress: doseloop bolus-now 1 mL 60 mL/h."""
+    """Give a dose on top of the run in progress: doseloop bolus-now 1 mL 60 mL/h.
+
+    With a duration in place of the rate, doseloop bolus-now 1 mL 30 min, it is spread evenly over
+    that time (a square bolus); a dose at a rate, or the patient's, suspends it.
+    """
     with refined(port):
         values = base_units(quantity_words(quantity, {}))
-    if set(values) != {"volume_al", "rate_al_per_h"}:
-        raise errors.UsageError("a volume and a rate", next="doseloop bolus-now 1 mL 60 mL/h")
+    if "volume_al" not in values or len(values) != 2:
+        raise errors.UsageError(
+            "a volume, and either a rate or a duration", next="doseloop bolus-now 1 mL 60 mL/h"
+        )
     need_terminal(yes)
     text = " ".join(quantity)
     with open_pump(port) as pump:

@@ -59,8 +59,8 @@ class Sessions(RuleBasedStateMachine):
         self.real = self.now = start
         self.flow = []  # what counts towards the limits
         self.running = False
-        self.end = None  # of the dose under way
-        self.giving = None  # (start, volume, rate, patient)
+        # under way, a suspended one first: [end, ms, volume, rate, patient, square]
+        self.doses = []
         self.last = None
         self.tally = {"demands": 0, "given": 0, "boluses": 0, "given_al": 0, "bolus_al": 0}
         self.denied = dict.fromkeys(pca_module.REASONS, 0)
@@ -80,27 +80,34 @@ class Sessions(RuleBasedStateMachine):
             self.flow.pop()
         self.flow.append((self.real, rate))
 
-    def ended(self):
-        """Book the dose under way as it really flowed, whole or cut short."""
-        self.book(self.tally)
-        self.giving = self.end = None
-
     def book(self, tally):
-        """Add what flowed of the dose under way to a tally, in aL."""
-        start, volume, rate, patient = self.giving
-        tally["given_al" if patient else "bolus_al"] += min(
-            volume, rate * (self.real - start) // HOUR
-        )
+        """Add what flowed of the doses under way to a tally, in aL."""
+        at = self.real
+        for end, ms, volume, rate, patient, _ in reversed(self.doses):
+            tally["given_al" if patient else "bolus_al"] += min(
+                volume, rate * (ms - (end - at)) // HOUR
+            )
+            at = end  # one beneath has stood still since the other began
 
     def go(self, ms):
         """Let real time pass; a dose under way ends when its time is over."""
         until = self.real + ms
         self.now += ms
-        if self.end is not None and self.end <= until:
-            self.real = self.end
-            self.ended()
-            self.flows(self.basal)
+        while self.doses and self.doses[-1][0] <= until:
+            self.real = self.doses[-1][0]
+            beneath = self.doses[:-1]
+            self.doses = self.doses[-1:]
+            self.book(self.tally)
+            self.doses = beneath
+            self.flows(self.rate(beneath))
         self.real = until
+
+    def rate(self, doses):
+        """Return what flows with these doses under way, as far as it counts."""
+        if not doses:
+            return self.basal
+        _, _, _, rate, patient, _ = doses[-1]
+        return self.basal + (rate if patient or self.counts else 0)
 
     def committed(self):
         """Return what flowed within the longest window and what the pump is committed to."""
@@ -109,7 +116,14 @@ class Sessions(RuleBasedStateMachine):
         return self.recent() + self.ahead()
 
     def ahead(self):
-        return [] if self.end is None else [(self.end, self.basal)]
+        """Return the changes of flow that the doses under way will make."""
+        return [(self.doses[i][0], self.rate(self.doses[:i])) for i in range(len(self.doses))][
+            ::-1
+        ]
+
+    def rest(self):
+        """Return what is left of a square dose that flows, as pieces."""
+        return [(self.doses[0][0] - self.real, self.rate(self.doses))] if self.doses else []
 
     def recent(self):
         seen = self.real - 4 * HOUR
@@ -118,6 +132,17 @@ class Sessions(RuleBasedStateMachine):
 
     def safe(self, pieces, then):
         return not windows.exceeded(self.recent(), self.real, pieces, then, self.limits)
+
+    def most(self, ms):
+        """Return the largest volume that may flow within so many ms from now."""
+        low, high = 0, 20 * ML
+        while low < high:
+            volume = (low + high + 1) // 2
+            if self.safe([(ms, self.basal - (-volume * HOUR // ms))], self.basal):
+                low = volume
+            else:
+                high = volume - 1
+        return low
 
     # -- what people do ---------------------------------------------------------------------
 
@@ -139,26 +164,24 @@ class Sessions(RuleBasedStateMachine):
             self.running = True
 
     def stand(self):
-        if self.giving:
-            self.ended()
+        self.book(self.tally)
+        self.doses = []
         self.flows(0)
         self.running = False
 
     @rule()
     def halt(self):
         given = dict(self.tally)
-        was = self.giving
+        was = bool(self.doses)
+        booked = {**given, "given_al": 0, "bolus_al": 0}
+        self.book(booked)
         cut = self.pca.halt(self.now)
         self.stand()
-        if was is None:
-            assert cut is None
-        else:
-            key = "given_al" if was[3] else "bolus_al"
-            assert cut == self.tally[key] - given[key]
+        assert cut == (booked["given_al"] + booked["bolus_al"] if was else None)
 
     @rule(basal=basals)
     def change_basal(self, basal):
-        may = self.giving is None
+        may = not self.doses
         try:
             self.pca.change_basal(self.now, basal)
         except errors.Refused as error:
@@ -174,27 +197,31 @@ class Sessions(RuleBasedStateMachine):
         if self.running:
             self.flows(basal)
 
-    def answered(self, answer, volume, rate, patient, room):
+    def answered(self, answer, volume, rate, patient, room, square=False):
         """Judge an answer, and let the motor do what it allows. Return the reason or None."""
         piece, why = answer
         ms = -(-volume * HOUR // rate)
         counts = patient or self.counts
         need = (self.basal + rate) * ms
         locked = patient and self.last is not None and self.real - self.last < self.lockout
-        safe = not counts or self.safe([(ms, self.basal + rate)], self.basal)
+        busy = bool(self.doses) and (square or not self.doses[-1][5])
+        pieces = [(ms, self.basal + rate), *self.rest()]
+        safe = not counts or self.safe(pieces, self.basal)
         if why is None:
             assert piece == (ms, self.basal + rate)
-            assert self.running and self.giving is None and not locked and safe
+            assert self.running and not busy and not locked and safe
             assert need <= room * HOUR
-            if counts:
-                self.flows(piece[1])
             assert piece[1] <= RATE_MAX
-            self.end, self.giving = self.real + ms, (self.real, volume, rate, patient)
+            for dose in self.doses:
+                dose[0] += ms
+            self.doses.append([self.real + ms, ms, volume, rate, patient, square])
+            assert len(self.doses) <= 2 and not any(dose[5] for dose in self.doses[1:])
+            self.flows(self.rate(self.doses))
             return None
         assert piece is None
         true = {
             "state": not self.running,
-            "delivering": self.giving is not None,
+            "delivering": busy,
             "lockout": locked,
             "volume": need > room * HOUR,
             "limit": not safe,
@@ -234,6 +261,41 @@ class Sessions(RuleBasedStateMachine):
         if self.answered(answer, volume, rate, False, room) is None:
             self.tally["boluses"] += 1
 
+    @rule(
+        volume=st.sampled_from([ML // 2, ML, 2 * ML]) | st.integers(1, 8 * ML),
+        spare=st.none() | st.sampled_from([-1, 0, 1, ML // 2, ML]) | st.integers(0, 2 * ML),
+        ms=st.sampled_from([6 * MIN, HOUR, 4 * HOUR, 6 * HOUR]) | st.integers(6 * MIN, 6 * HOUR),
+        room=st.sampled_from([AMPLE, AMPLE, AMPLE, ML]),
+        asks=st.lists(st.sampled_from([0, MIN, 6 * MIN, 20 * MIN, HOUR]), max_size=8),
+    )
+    def square(self, volume, spare, ms, room, asks):
+        """A clinician asks for a square bolus; the patient asks while it flows.
+
+        spare: what it leaves of the limits, None for a bolus of this volume.
+        """
+        if spare is not None and self.running and not self.doses:
+            volume = max(1, self.most(ms) - spare)
+        rate = -(-volume * HOUR // ms)
+        answer = self.pca.bolus(self.now, volume, rate, room, True)
+        if self.answered(answer, volume, rate, False, room, True) is None:
+            assert answer[0][0] == ms or rate < ms, "it takes its time"
+            self.tally["boluses"] += 1
+        for wait in asks:
+            self.go(wait)
+            self.demand(AMPLE, 1)
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def look_ahead(self):
+        """What is promised to be allowed then is allowed then."""
+        at = copy.deepcopy(self.pca).allowed_from(self.now)
+        if at is None:
+            assert self.doses and not self.doses[-1][5]
+            return
+        self.go(at - self.now)
+        self.demand(AMPLE, 1)
+        assert self.last == self.real
+
     @precondition(lambda self: self.resets)
     @rule(
         lost=st.sampled_from([0, 1]) | st.integers(0, GRACE),
@@ -244,8 +306,7 @@ class Sessions(RuleBasedStateMachine):
         """Lose power ``lost`` ms after the last store; the motor may have stopped sooner."""
         text = json.dumps(self.pca.dump(self.now))
         stored = {**self.tally}
-        if self.giving:
-            self.book(stored)
+        self.book(stored)
         now = self.now
         if stood is None or stood >= lost:
             self.go(lost)
@@ -306,7 +367,9 @@ class MergedSessions(ResetSessions):
     merges = True
 
 
-@pytest.mark.requirement("A13", "C7", "C9", "C10", "C11", "C12", "C13", "C15", "C20", "C21")
+@pytest.mark.requirement(
+    "A13", "C3", "C5", "C7", "C9", "C10", "C11", "C12", "C13", "C15", "C20", "C21"
+)
 @pytest.mark.parametrize("machine", [Sessions, ResetSessions, MergedSessions])
 def test_c9_c10_c11_c12_c13_c15_c21_sessions(machine, monkeypatch):
     if machine.merges:
