@@ -107,7 +107,7 @@ class Patient:
         self._end_limit()
         return self._rules.dose_al, self._rules.dose_rate
 
-    def bolus(self, volume_al, rate_al_per_h, room_al, square):
+    def bolus(self, volume_al, rate_al_per_h, room_al, square=False):
         """A clinician asks. Return why not, None when it is to be given."""
         now = self._clock.ms()
         piece, why = self._rules.bolus(now, volume_al, rate_al_per_h, room_al, square)

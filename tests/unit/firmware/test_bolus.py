@@ -27,6 +27,9 @@ class Run:
     def item(self):
         return self.items[0] if self.items else None
 
+    def ahead(self):
+        return self.items
+
     def add_bolus(self, dose_al, rate_al_per_h):
         self.rate = rate_al_per_h
         self.items.insert(0, Item(dose_al))
@@ -58,7 +61,7 @@ def test_a_dose_wanted_is_given_once(bolus, run):
     assert bolus.item is None
     bolus.begin(run)
     assert bolus.item is run.item() and (bolus.item.dose_al, run.rate) == (100, 60)
-    assert bolus._events == [("bolus", {"run": "r1", "volume_al": 100, "rate": 60})]
+    assert bolus._events == [("bolus", {"run": "r1", "volume_al": 100, "rate": 60, "square": False})]
     bolus.begin(run)
     bolus.follow(run)  # it is still under way
     assert len(run.items) == 2 and len(bolus._events) == 1
@@ -99,7 +102,7 @@ def test_a_dose_begins_although_nobody_has_looked_since_the_one_before_it_ended(
     assert bolus.item is run.item() and bolus.item.dose_al == 200
     assert bolus._events[1:] == [
         ("bolus_end", {"run": "r1", "given_al": 100}),
-        ("bolus", {"run": "r1", "volume_al": 200, "rate": 30}),
+        ("bolus", {"run": "r1", "volume_al": 200, "rate": 30, "square": False}),
     ]
 
 

@@ -119,7 +119,7 @@ def test_only_what_is_given_is_stored(boot):
     boot.at(20 * MIN)
     assert boot.stored(boot.patient.demand, ROOM, False) == (False, None)
     told = [e["why"] for e in boot.bench.events.since(0, 10**6) if e["e"] == "denied"]
-    assert told == ["delivering", "state"]
+    assert told == ["delivering", "delivering", "state"]
 
 
 def test_when_the_next_may_come_is_told_when_asked(boot):

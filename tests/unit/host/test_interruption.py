@@ -24,7 +24,9 @@ ML = 10**15
 AL = 173_530_803_503  # one microstep of a 50 mL syringe
 # 2 mL at 60 mL/h: floor(2 * 10^15 / AL) = 11,525 steps. 7376 of them are 1,279,963 nL, 63.9 %;
 # the other 4149 are 719,979 nL, in 43.2 s.
-RUN = RunState("1-1", 1, 11_525, 7376, 7376, 1_279_963, 719_979, 43_198, 0, 0, 0, "night", 245)
+RUN = RunState(
+    "1-1", 1, 11_525, 7376, 7376, 1_279_963, 719_979, 43_198, name="night", uncertain_steps=245
+)
 STATUS = Status(
     schema=1,
     pump=PumpId("00a1", "0.1.0", 1, "pico", "simulated", port="p"),
