@@ -89,7 +89,7 @@ class Pca:
     @property
     def dose_until(self):
         """When the dose under way ends, as it was last looked at; None when there is none."""
-        return self._giving[1] if self._giving else None
+        return self._giving[-1][0] if self._giving else None
 
     # -- requests -----------------------------------------------------------------------------
 
