@@ -20,7 +20,7 @@ class Bolus:
         self.square = None  # the item of a square one, under way or suspended
         self._held_ms = None
 
-    def want(self, volume_al, rate_al_per_h, square):
+    def want(self, volume_al, rate_al_per_h, square=False):
         """Take note of a dose; begin() gives it once the motor stands."""
         self._wanted = (volume_al, rate_al_per_h, square)
 
