@@ -27,6 +27,8 @@ TABLE = {
                  "free it or unplug it, then clear; until then it gives nothing"),
     "A_STORE": ("low", False, True, "the record of doses could not be stored or read",
                 "note what was given; a reset would forget it"),
+    "A_LIMIT": ("low", False, True, "a limit keeps the patient's doses back",
+                "see `pca`; it ends by itself when a dose may be given again"),
     "A_NEAR_EMPTY": ("low", False, True, "the syringe will soon be empty", "have the next ready"),
 }  # fmt: skip
 

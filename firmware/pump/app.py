@@ -187,11 +187,12 @@ class App:
         """Return the status of contracts.md, without what only the host knows."""
         controller = self.controller
         config, motor, run = controller.config, controller.motor, controller.run
-        # A frame has 1024 bytes: the three alarms that matter most, and no name beside two.
+        # A frame has 1024 bytes: the three alarms that matter most, and beside two neither name
+        # nor take-up.
         alarms = self.alarms.as_list()[:3]
         view = run.as_dict(controller.pause_left_ms()) if run else None
         if view and len(alarms) > 1:
-            view["name"] = ""
+            del view["name"], view["takeup_steps"]
         return {
             "schema": 1,
             "pump": self._who,

@@ -83,5 +83,6 @@ def check_bolus(volume_al, rate, flowing, config, room_steps):
     # The infusion flows on meanwhile, and the dose may share a step with it.
     room = max(0, room_steps - 1) * al
     if volume_al + arith.volume_of(flowing, arith.duration_of(volume_al, rate) + 1) > room:
-        text = quantity.format(room * rate // (rate + flowing), "volume")
+        less = max(0, room - arith.volume_of(flowing, 2))  # both round up to a millisecond
+        text = quantity.format(less * rate // (rate + flowing), "volume")
         raise Refused("E_VOLUME", "the syringe has less left than the bolus", text, text)

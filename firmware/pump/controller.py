@@ -11,7 +11,7 @@ from pump.dosing import Dosing
 from pump.errors import Refused
 from pump.run import Run
 
-_WAIT_MOVING_MS = const(1000)  # the tick wakes main earlier when it must
+_WAIT_PAUSED_MS = const(1000)
 _WAIT_ENDING_MS = const(2)
 _WAIT_IDLE_MS = const(2000)
 
@@ -268,12 +268,13 @@ class Controller(Dosing):
 
     def _motion_wait_ms(self):
         if self._resume_at is not None:
-            return max(0, min(_WAIT_MOVING_MS, self._resume_at - self._clock.ms()))
+            return max(0, min(_WAIT_PAUSED_MS, self._resume_at - self._clock.ms()))
         if self.motor is None or not self.motor.moving:
             return _WAIT_IDLE_MS
         if self._bolus.held:
             return self._bolus.hold_left_ms(self._clock.ms())
-        return _WAIT_ENDING_MS if self.motor.draining() else _WAIT_MOVING_MS
+        # The tick wakes main earlier when it must.
+        return _WAIT_ENDING_MS if self.motor.draining() else self.motor.wait_ms()
 
     def link_lost(self, silent_ms):
         """Tell how long the host has been silent; the order chose what that means."""

@@ -123,11 +123,13 @@ class Course:
             self._go(states.OF_KIND[item.kind])
 
     def _after(self, run):
-        room = self.motor.room(1)
-        if run.order.kvo is None or self.state == states.WITHDRAWING or not room:
+        room, kvo = self.motor.room(1), run.order.kvo
+        if kvo and self._controlled():
+            kvo = self._patient.kvo(kvo)
+        if not kvo or self.state == states.WITHDRAWING or not room:
             self._go(states.IDLE)
             return
-        run.keep_open(run.order.kvo, room)
+        run.keep_open(kvo, room)
         if self._controlled():
             self._patient.halt(run.kvo.rate)
         self._go(states.KVO)
@@ -233,7 +235,8 @@ class Course:
         self.run.ended = True
         self.journal.touch()
         self.order = None
-        self._alarms.clear("A_NEAR_EMPTY")
+        for code in ("A_NEAR_EMPTY", "A_LIMIT"):
+            self._alarms.clear(code)
         self.motor.release()
         totals = self.run.totals()
         self._events.add(
@@ -272,7 +275,7 @@ class Course:
         rate = run.order.kvo or 0  # when only boluses are left
         ms = asked = 0
         if self._controlled():
-            dose, _, lockout, _ = run.order.steps[0].pca
+            dose, _, lockout = run.order.steps[0].pca[:3]
             asked = dose * arith.HOUR_MS // lockout
         for item in run.ahead():
             if item.kind == "bolus":

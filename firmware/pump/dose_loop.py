@@ -9,9 +9,9 @@ from array import array
 
 from micropython import const
 
+from pump import arith
 from pump import tick as t
 
-_LEASE_TICKS = const(3_000_000)  # main may be silent this long; then the tick stops feeding
 _TICK_DEAD_US = const(700_000)  # no tick for this long, though a block lasts 0.28 s at most
 _STALL_US = const(1_500_000)  # no word pulled for this long, though none lasts over 10 ms
 DRIFT_STEPS = const(10)
@@ -34,12 +34,15 @@ class DoseLoop:
         self._next = None
         self._made = self._seen = 0
         self._tail = -1
+        self._lease = 0
         self._moved = 0
         self.flags = 0  # what the tick had found when the latest motion ended
         self.number = 0  # of the latest motion; counts on over a reset
         self.active = False
 
-    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias=0, kind=0):
+    def begin(
+        self, segments, steps, max_hz, stop_ramp, ends, bias=0, kind=0, lease=arith.LEASE_TICKS
+    ):
         """Arm a motion and let it go. Return the tick at which it began.
 
         segments: iterator of planner tuples, ``steps`` in all; max_hz: its fastest rate, for
@@ -47,7 +50,8 @@ class DoseLoop:
         stop_ramp: segments from max_hz down to the pull-in rate, slowest last, may be empty;
         ends: (mask, bits to invert) of the GPIO inputs that stop it; bias: commanded less
         witnessed steps so far, so that drift adds up over a run; kind: 0 to 3, kept with the count
-        for who must tell after a reset what the motion was.
+        for who must tell after a reset what the motion was; lease: ticks that main may be silent,
+        then the tick stops feeding.
         """
         s = self.state
         self._timer.stop()
@@ -61,7 +65,7 @@ class DoseLoop:
         s[t.S_BUDGET] = max(t.BLOCK_WORDS, max_hz * 2 // 1000)
         s[t.S_GUARD] = max_hz // 5000 + 2  # words the DMA may take in 200 us
         s[t.S_DRIFT] = DRIFT_STEPS
-        s[t.S_LEASE] = _LEASE_TICKS
+        s[t.S_LEASE] = self._lease = lease
         s[t.S_END_MASK], s[t.S_END_INV] = ends
         s[t.S_BIAS] = bias & t.COUNT_MASK
         s[t.S_TOTAL] = steps & t.COUNT_MASK
@@ -91,7 +95,7 @@ class DoseLoop:
         s = self.state
         self._append()
         s[t.S_LOW] = 0
-        s[t.S_LEASE] = _LEASE_TICKS
+        s[t.S_LEASE] = self._lease
         self._count()
         return s[t.S_FLAGS]
 

@@ -58,9 +58,7 @@ class Dosing(Course):
             raise Refused("E_STATE", "the order has not begun", next_step="start it")
         if not self._controlled():
             raise Refused("E_STATE", "no run is patient-controlled", next_step="see `status`")
-        if not self._patient.ready:  # after a reset, and its record is damaged
-            self._events.add("denied", why="state")
-            raise Refused("E_STORE", "the record of what was given is damaged")
+        self._need_history()
         ready = trusted and not self.run.ended and self._then is None
         ready = ready and not self.motor.taking_up and self.motor.blocked(1) is None
         # The dose may share a step with the basal rate: a step less than there is.
@@ -71,8 +69,9 @@ class Dosing(Course):
 
     def pca(self):
         """Return what the patient asked for and got, and what the limits leave."""
-        if self._patient is None or not self._patient.ready:
+        if self._patient is None:
             raise Refused("E_STATE", "no order was patient-controlled", next_step="see `status`")
+        self._need_history()
         return self._patient.view(True)
 
     def _give(self, volume_al, rate_al_per_h, square=False):
@@ -103,6 +102,11 @@ class Dosing(Course):
             self._prescribe(None)
         except Refused:
             pass  # the alarm says it; resume() asks again, after a person has cleared it
+
+    def _need_history(self):
+        """After a reset the record of what was given may be damaged: that is for a person."""
+        if not self._patient.ready:
+            raise Refused("E_STORE", "what was given is not known", next_step="`clear`, `resume`")
 
     def _see_button(self):
         """A press is the patient's demand; without a patient's order it is nothing."""

@@ -48,6 +48,7 @@ class Motor:
         self._taking_up = 0
         self._booked = (0, 0)
         self._stopping = False
+        self._lease = arith.LEASE_TICKS
 
     def load(self, volume_al):
         """Take note of a mounted syringe that holds this volume, its plunger against the nut."""
@@ -98,6 +99,10 @@ class Motor:
         """True when only the last words are being played: the end is milliseconds away."""
         return self._dose.drained()
 
+    def wait_ms(self):
+        """Return how long the main loop may wait, so that the lease never runs out on it."""
+        return 1000 if self._lease == arith.LEASE_TICKS else 250
+
     def may_wait(self):
         """True when the CPU may be gone for a flash erase: nothing moves, or enough is queued."""
         return not self._dose.active or self._dose.queued_us() >= _ERASE_US
@@ -138,6 +143,7 @@ class Motor:
         self._announced = 0
         self._booked = (0, 0)
         bias = 0 if self._taking_up else self._run.commanded - self._run.witnessed
+        self._lease = arith.lease_of(leg.max_hz * self.al * 3600)
         self._started = self._dose.begin(
             leg.segments(),
             leg.steps,
@@ -146,6 +152,7 @@ class Motor:
             self._pins.end_mask(leg.way),
             bias,
             (2 if self._taking_up else 0) | (1 if leg.way > 0 else 0),
+            self._lease,
         )
         self._announce()
 

@@ -30,7 +30,7 @@ _MORE = {
     "intermittent": ("every_ms", "count"),
 }
 _PCA = ("mode", "basal_al_per_h", "dose_al", "dose_rate_al_per_h", "lockout_ms", "limit_1h_al",
-        "limit_4h_al", "duration_ms")  # fmt: skip
+        "limit_4h_al", "duration_ms", "boluses_apart")  # fmt: skip
 _PCA_MS = 24 * 3_600_000  # how long, unless the order says
 
 
@@ -97,11 +97,19 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
         values = [(step.mode, step.rate, step.volume_al, step.duration_ms) for step in steps]
         crc = sealed.crc_hex("%s %d" % (values, al))
     order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
+    rates = [step.rate + (step.pca[1] if step.pca else 0) for step in steps]
+    fastest = max(rates + [step.rate_end for step in steps] + [kvo or 0])
+    order.fault_al = fastest and fault_volume(fastest, al)
     moving = [step for step in steps if step.way]
     if moving and not steps[0].pca and not order.total_steps():
         least = quantity.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
+
+
+def fault_volume(rate, al):
+    """Return the most that flows at a rate from any single fault on; its last step is whole."""
+    return arith.volume_in(arith.lease_of(rate) + arith.QUEUE_TICKS, rate) + al
 
 
 def _step(step, limits):
@@ -152,19 +160,21 @@ def _pca(step, limits):
         if key not in _PCA:
             raise Refused("E_ORDER", "unknown key in a step: " + str(key)[:32])
     given = [_whole(step, key, 0) for key in _PCA[1:]]
-    basal, dose, dose_rate, lockout, in_1h, in_4h, duration = given
+    basal, dose, dose_rate, lockout, in_1h, in_4h, duration, apart = given
     if 0 in (dose, dose_rate, lockout) or not (in_1h or in_4h):
         raise Refused("E_ORDER", "pca needs dose, dose_rate, lockout and a limit")
+    if apart > 1:
+        raise Refused("E_ORDER", "boluses_apart is 0 or 1")
     if basal:
         check_rate(basal, limits)
     check_rate(basal + dose_rate, limits)
     duration = duration or _PCA_MS
     in_hours = ((1, in_1h), (4, in_4h))
     windows = [(hours * arith.HOUR_MS, volume) for hours, volume in in_hours if volume]
-    rules = (dose, dose_rate, lockout, windows)
+    rules = (dose, dose_rate, lockout, windows, not apart)
     from pump.pca import Pca  # on demand: such orders are few
 
-    Pca(basal, *rules, limits["rate_max_al_per_h"])  # refuses what can never work
+    Pca(basal, *rules[:4], limits["rate_max_al_per_h"])  # refuses what can never work
     return Step("pca", basal, arith.volume_of(basal, duration), duration, pca=rules)
 
 

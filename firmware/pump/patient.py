@@ -10,6 +10,7 @@ import json
 from micropython import const
 
 from pump import sealed
+from pump.alarms import TABLE
 from pump.errors import Refused
 from pump.pca import Pca
 from pump.slots import Slots
@@ -46,8 +47,8 @@ class Patient:
         E_STORE: what is stored is damaged. What was given is then for a person to judge, who says
         so by clearing the alarm.
         """
-        dose, dose_rate, lockout, limits = step.pca
-        rules = Pca(basal, dose, dose_rate, lockout, limits, rate_max)
+        dose, dose_rate, lockout, limits, count = step.pca
+        rules = Pca(basal, dose, dose_rate, lockout, limits, rate_max, count)
         now = self._clock.ms()
         if self._rules is not None:
             history, grace = self._rules.dump(now), 0
@@ -99,16 +100,21 @@ class Patient:
         if piece is None:
             self._counted = True
             self._events.add("denied", why=why)
+            if why == "limit":
+                self._warn("A_LIMIT")
             return None
         self._store()
+        self._end_limit()
         return self._rules.dose_al, self._rules.dose_rate
 
-    def bolus(self, volume_al, rate_al_per_h, room_al, square):
+    def bolus(self, volume_al, rate_al_per_h, room_al, square=False):
         """A clinician asks. Return why not, None when it is to be given."""
         now = self._clock.ms()
         piece, why = self._rules.bolus(now, volume_al, rate_al_per_h, room_al, square)
         if piece is not None:
             self._store()
+        else:
+            self._events.add("denied", why=why, volume_al=volume_al)
         return why
 
     def check_basal(self, rate_al_per_h):
@@ -129,6 +135,13 @@ class Patient:
         # went on (grace).
         if now - self._stored_ms >= _STORE_MS or (until is not None and now >= until):
             self._store()
+            if self._alarms.stands("A_LIMIT") and not self._rules.limited(self._stored_ms):
+                self._end_limit()
+
+    def kvo(self, rate):
+        """Return the rate that may keep the vein open after the order, up to ``rate``: the limits
+        have room for the basal rate, and for no more."""
+        return min(rate, self._rules.basal)
 
     def view(self, ahead):
         """Return counts, lockout and use of the limits; ``ahead``: also when the next may come.
@@ -157,5 +170,12 @@ class Patient:
         try:
             self._slots.write(text)
         except OSError:
-            if self._alarms.raise_("A_STORE"):
-                self._events.add("alarm", code="A_STORE", priority="low", text="flash failed")
+            self._warn("A_STORE")
+
+    def _warn(self, code):
+        if self._alarms.raise_(code):
+            self._events.add("alarm", code=code, priority="low", text=TABLE[code][3])
+
+    def _end_limit(self):
+        if self._alarms.clear("A_LIMIT"):
+            self._events.add("clear", code="A_LIMIT")

@@ -117,6 +117,12 @@ class Pca:
         self._check_bolus(volume_al, rate, self.basal)
         return self._give(now_ms, volume_al, rate, room_al, False, square)
 
+    def limited(self, now_ms):
+        """Return whether a limit would deny a demand now, whatever else would."""
+        self._settle(now_ms)
+        piece = (_ms(self.dose_al, self.dose_rate), self.basal + self.dose_rate)
+        return self._limiter.refuses(now_ms, [piece], self.basal) is not None
+
     def allowed_from(self, now_ms):
         """Return when a demand would first be given, None when not as things stand.
 

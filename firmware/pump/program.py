@@ -76,8 +76,8 @@ def restored(data):
 
 class Step:
     """One step of an order, checked (order.py). ``every`` and ``count``: of an intermittent dose;
-    ``rate_end``: of a ramp; ``pca``: dose, dose rate, lockout and limits of a pca, whose rate and
-    volume are those of its basal infusion."""
+    ``rate_end``: of a ramp; ``pca``: dose, dose rate, lockout and limits of a pca, and whether a
+    clinician's bolus counts towards these; its rate and volume are those of the basal infusion."""
 
     def __init__(
         self, mode, rate, volume_al, duration_ms, rate_end=0, every_ms=0, count=1, pca=None
@@ -165,6 +165,7 @@ class Order:
         self.stop_ms = stop_ms
         self.repeat = repeat
         self.crc = crc
+        self.fault_al = 0  # the most that any single fault delivers at its fastest rate
         self.text = None  # sealed, as it came
         self._al = al_per_step
 
@@ -214,6 +215,7 @@ class Order:
             "syringe_changes": self.syringe_changes(syringe["capacity_al"], held_al),
             "syringe": syringe["model"],
             "fill_al": self.fill_al,
+            "fault_al": self.fault_al,
             "order_crc": self.crc,
             "al_per_step": al_per_step,
         }

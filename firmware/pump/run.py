@@ -330,5 +330,10 @@ class Run:
             view["uncertain_steps"] = self.uncertain
         if self._extra_al:
             view["bolus_nl"] = self._extra_al // 10**9
+        if item is not None and item.kind == "bolus":
+            left = item.left() * self.al  # the part of it that is no flow under it: the dose
+            dose = left * item.dose_al // item.volume_al if item.dose_al else left
+            view["bolus_left_nl"] = dose // 10**9
+            view["bolus_left_ms"] = arith.duration_of(left, item.rate)
         view["order_crc"] = self.order.crc
         return view

@@ -2,8 +2,6 @@
 
 from pump import commands, quantity
 
-_SKIP = ("commands", "stretches", "ordered_steps", "al_per_step", "fill_al", "order_crc")
-
 
 def reply_lines(name, reply):
     """Return the text that answers a command typed by a person."""
@@ -26,7 +24,7 @@ def reply_lines(name, reply):
         return _status(reply)
     if name == "events":
         return "".join(event_line(event) for event in reply["events"])
-    return "ok" + "".join(" %s=%s" % (key, reply[key]) for key in sorted(reply)) + "\n"
+    return "ok" + "".join(fact(key, reply[key]) for key in sorted(reply)) + "\n"
 
 
 def error_lines(error):
@@ -42,11 +40,25 @@ def error_lines(error):
 def event_line(event):
     """Return one line for an event."""
     rest = "".join(
-        " %s=%s" % (key, event[key])
-        for key in sorted(event)
-        if key not in ("n", "boot", "ms", "e")
+        fact(key, event[key]) for key in sorted(event) if key not in ("n", "boot", "ms", "e")
     )
     return "# %d ms %s%s\n" % (event["ms"], event["e"], rest)
+
+
+def fact(key, value):
+    """Return " key=value" with the unit that the key stands for; some names say theirs."""
+    if type(value) is int:
+        if key in ("rate", "old") or key[-9:] == "_al_per_h":
+            value = quantity.format(value, "rate")
+        elif key in ("t0", "at", "to", "ticks"):
+            value = "%d us" % value  # arith.TICK_HZ is 1 MHz
+        elif key[-3:] == "_al":
+            value = quantity.format(value, "volume")
+        elif key[-3:] == "_nl":
+            value = quantity.format(value * 10**9, "volume")
+        elif key[-3:] == "_ms" or key == "ms_long":
+            value = quantity.format(value, "duration")
+    return " %s=%s" % (key, value)
 
 
 def _plan(plan):
@@ -60,6 +72,8 @@ def _plan(plan):
         out += ", %s\n" % quantity.format(stretch["duration_ms"], "duration")
     if plan["syringe_changes"]:
         out += "  needs %d syringe change(s)\n" % plan["syringe_changes"]
+    at_most = -(-plan["fault_al"] // 10**12) * 10**12
+    out += "  a single fault delivers at most %s\n" % quantity.format(at_most, "volume")
     return out + "type start to begin; start %s to begin this plan or none\n" % plan["order_crc"]
 
 

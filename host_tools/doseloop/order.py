@@ -78,9 +78,17 @@ _PCA: Fields = {
     "lockout": Field("duration", 'from the start of a dose to the next, e.g. "6 min"'),
     "limit_1h": Field("volume", 'in any hour, basal rate included, e.g. "8 mL"', required=False),
     "limit_4h": Field("volume", 'in any 4 hours, e.g. "20 mL"', required=False),
+    "boluses": Field(
+        "word",
+        'a clinician\'s: "counted" towards the limits (default), or "apart" from them',
+        required=False,
+        words=("counted", "apart"),
+    ),
     "duration": Field("duration", 'how long, "24 h" by default', required=False),
 }
-_AFTER: Fields = {"kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"')}
+_AFTER: Fields = {
+    "kvo": Field("rate", 'keep-vein-open rate, e.g. "0.5 mL/h"; never above the rate before it')
+}
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,7 @@ class Pca:
     lockout_ms: int
     limit_1h_al: int | None
     limit_4h_al: int | None
+    boluses_apart: int | None = None  # 1: a clinician's don't count towards the limits
 
 
 @dataclass(frozen=True)
@@ -299,7 +308,12 @@ def _pca(file: TomlFile, key: Key, raw: object, reader: Doses) -> Step:
         None,
         step["duration"] or PCA_MS,
         pca=Pca(
-            step["dose"], step["dose_rate"], step["lockout"], step["limit_1h"], step["limit_4h"]
+            step["dose"],
+            step["dose_rate"],
+            step["lockout"],
+            step["limit_1h"],
+            step["limit_4h"],
+            1 if step["boluses"] == "apart" else None,
         ),
     )
 

@@ -46,6 +46,7 @@ class Outlook:
     position_steps: int
     remaining_nl: int
     full: bool
+    boluses_count: bool = True  # a clinician's, towards the limits of the windows
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -77,6 +78,7 @@ def outlook(order: Order, config: dict[str, Any], syringe: SyringeState | None) 
         plunger.position,
         plunger.left * config["motion"]["al_per_step"] // 10**9,
         plunger.full,
+        made.steps[0].pca is None or made.steps[0].pca[4],
     )
 
 
@@ -122,8 +124,8 @@ def _windows(step: Any, rate_max: int) -> tuple[Window, ...]:
     """Let a patient ask at every instant at which a dose would be given; return the fullest."""
     if step.pca is None:
         return ()
-    rules = resources.firmware_module("pca").Pca(step.rate, *step.pca, rate_max)
-    limits: list[tuple[int, int]] = step.pca[-1]
+    rules = resources.firmware_module("pca").Pca(step.rate, *step.pca[:4], rate_max)
+    limits: list[tuple[int, int]] = step.pca[3]
     most = [0] * len(limits)
     end = min(step.duration_ms, _SEEN_MS)
     # A window is fullest where one of its ends lies on a change of flow: look there.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from doseloop import quantities
+from doseloop import quantities, resources
 from doseloop.results import Event, PcaState, Plan, Status, Stretch
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NL_PER_UL = 1000
 _AL_PER_NL = 10**9
 _HOUR_MS = 3_600_000
-_RUNNING = frozenset("infusing withdrawing bolus kvo paused alarm".split())
+_RUNNING = frozenset("infusing withdrawing bolus kvo paused alarm interrupted".split())
 _PLAIN_EVERY = 10  # per cent, where there is no terminal to draw a bar on
 
 
@@ -110,6 +110,8 @@ def plan_text(
     if plan.syringe:
         fill = f", filled with {quantities.show(plan.fill_al, 'volume')}" if plan.fill_al else ""
         lines.append(f"  syringe {plan.syringe}{fill}")
+    if plan.fault_al is not None:
+        lines.append(f"  a single fault delivers at most {ml(-(-plan.fault_al // 10**12) * 1000)}")
     if plan.syringe_changes:
         lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
     if outlook is not None:
@@ -143,6 +145,9 @@ def _outlook_rows(outlook: Outlook) -> list[tuple[str, str]]:
                 f"limit {quantities.show(window.limit_al, 'volume')}",
             )
         )
+    if outlook.windows:
+        how = "counted towards" if outlook.boluses_count else "given apart from"
+        rows.append(("boluses", f"a clinician's are {how} the limits"))
     end = f"ends at step {outlook.position_steps:,}, {ml(outlook.remaining_nl)} left"
     if outlook.full:
         end = f"! full at step {outlook.position_steps:,}: it can't withdraw all of it"
@@ -170,7 +175,11 @@ def pca_text(pca: PcaState, now_ms: int, *, asked: bool) -> str:
             "demands",
             f"{pca.demands}: {pca.given} given ({ml(pca.given_nl)}), denied {denied or 0}",
         ),
-        ("clinician", f"{pca.boluses} ({ml(pca.bolus_nl)})"),
+        (
+            "clinician",
+            f"{pca.boluses} ({ml(pca.bolus_nl)}), "
+            f"{'counted' if pca.boluses_count else 'apart from the limits'}",
+        ),
         ("in the windows", ", ".join(ml(used) for used in pca.used_nl)),
     ]
     if pca.allowed_from_ms is not None:
@@ -200,8 +209,8 @@ def _volumes(plan: Plan, al_per_step: int) -> str:
     return f"{volume(plan.ordered_steps - back)} infused, {volume(back)} withdrawn"
 
 
-def status_text(status: Status) -> str:
-    """Return a status as lines."""
+def status_text(status: Status, others: Iterable[tuple[str, str]] = ()) -> str:
+    """Return a status as lines; `others` (interruption.py) tell of the run what it can't."""
     pump = status.pump
     rows = [
         ("pump", f"{pump.alias or pump.serial} on {pump.port} ({pump.tier}, {pump.board or '?'})"),
@@ -210,7 +219,10 @@ def status_text(status: Status) -> str:
     for alarm in status.alarms:
         rows.append(("alarm", f"{alarm.code} ({alarm.priority}), {alarm.since_ms} ms after boot"))
     run = status.run
-    if run is not None and status.state not in _RUNNING:
+    more = list(others)
+    if more:
+        rows += more
+    elif run is not None and status.state not in _RUNNING:
         rows.append(
             (
                 "last run",
@@ -229,6 +241,9 @@ def status_text(status: Status) -> str:
             ),
             ("time left", clock(run.remaining_ms)),
         ]
+        if run.bolus_left_nl is not None and run.bolus_left_ms is not None:
+            left = f"{ml(run.bolus_left_nl)}, {clock(run.bolus_left_ms)} to go"
+            rows.append(("bolus", left))
     if status.rate_al_per_h:
         rows.append(("rate", rate(status.rate_al_per_h)))
     syringe = status.syringe
@@ -242,7 +257,7 @@ def status_text(status: Status) -> str:
 
 
 def describe(event: Event) -> str:
-    """Return the facts of an event in words, for progress and report; `logs` shows them raw."""
+    """Return the facts of an event in words, for progress and report; `logs` shows them all."""
     data: dict[str, Any] = event.data
     match event.name:
         case "stretch":
@@ -265,6 +280,13 @@ def describe(event: Event) -> str:
             return f"{ml(int(data.get('remaining_nl', 0)))} left in the syringe"
         case "rate":
             return f"from {rate(int(data['old']))} to {rate(int(data['rate']))}"
+        case "interrupted":
+            why = f"; can't go on: {data['why']}" if data.get("why") else ""
+            more = f", {data['uncertain_steps']:,} more are possible"
+            return (
+                f"by a reset, {data['witnessed_steps']:,} steps witnessed"
+                f"{more if data.get('uncertain_steps') else ''}{why}"
+            )
         case "end" | "stop":
             return (
                 f"{data.get('reason', '')}: {data.get('ordered_steps', 0):,} ordered, "
@@ -279,7 +301,8 @@ def describe(event: Event) -> str:
 
 def event_line(event: Event) -> str:
     """Return an event as one line: boot, number, time since boot, name, facts."""
-    facts = " ".join(f"{name}={value}" for name, value in event.data.items())
+    fact = resources.firmware_module("words").fact
+    facts = "".join(fact(name, value) for name, value in event.data.items()).strip()
     run = f" run {event.run}" if event.run else ""
     when = f"{event.boot}:{event.n:<4} {event.ms / 1000:>12.3f} s"
     return f"{when}  {event.name}{run} {facts}".rstrip()

@@ -11,55 +11,21 @@ restarted is greeted anew, and nothing is started again.
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Protocol
-
-import msgspec
+from functools import partial
+from typing import Any
 
 from doseloop import ports, quantities, results, wire
+from doseloop.connection import Connection, Recorder
 from doseloop.errors import LinkError
-from doseloop.results import Change, Delivered, Event, Identity, PcaState, Plan, Status, Telemetry
-from doseloop.session import DEADLINE_S, Session
-from doseloop.transport import SerialTransport, Transport
+from doseloop.results import Change, Delivered, PcaState, Plan
+from doseloop.session import DEADLINE_S
+from doseloop.transport import SerialTransport, open_again
 
 _CHUNK = 512  # characters of a sealed text in one frame, at most
-_EVENTS_AT_ONCE = 8
-_READS = frozenset({"hello", "status", "events", "commands", "config_get", "plan", "watch"})
 
 
-class Recorder(Protocol):
-    """Whoever keeps what is received. Called in the caller's thread."""
-
-    def event(self, pump: Identity, event: Event) -> None: ...
-    def telemetry(self, pump: Identity, status: Status) -> None: ...
-    def reply(self, pump: Identity, command: str, args: Any, ok: dict[str, Any]) -> None: ...
-
-
-class Pump:
+class Pump(Connection):
     """One pump on one port. Open it with `Pump.open`, or give it a transport."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        *,
-        deadline_s: float = DEADLINE_S,
-        recorder: Recorder | None = None,
-    ) -> None:
-        """Greet the pump. Raises `LinkError` when nothing answers as a pump does."""
-        self.recorder = recorder
-        self._session = Session(transport, deadline_s=deadline_s)
-        self._ready: deque[Event | Telemetry] = deque()
-        self.restarts = 0  # how often the pump restarted while this was open
-        self.lost_events = 0  # events that the pump no longer had when they were asked for
-        try:
-            self._greet()
-        except BaseException:
-            self._session.close()
-            raise
-        self._cursor = self.identity.last_event
 
     @classmethod
     def open(
@@ -73,38 +39,12 @@ class Pump:
 
         Raises `NoPump`, `PortBusy` (exit code 3) or `LinkError` (4).
         """
-        transport = SerialTransport(ports.choose(port))
-        return cls(transport, deadline_s=deadline_s, recorder=recorder)
-
-    def __enter__(self) -> Pump:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the session and release the port. The pump goes on with what it was told."""
-        self._session.bye()
-        self._session.close()
-
-    @property
-    def port(self) -> str:
-        """Get the port's name."""
-        return self._session.transport.port
+        name = ports.choose(port)
+        transport = SerialTransport(name)
+        again = partial(open_again, name)
+        return cls(transport, deadline_s=deadline_s, recorder=recorder, again=again)
 
     # -- reading: works with any firmware that answers -------------------------------------
-
-    def status(self) -> Status:
-        """Get what the pump does now."""
-        status = self._status(self._call("status"))
-        if self.recorder is not None:
-            self.recorder.telemetry(self.identity, status)
-        return status
 
     def commands(self) -> list[results.CommandSpec]:
         """Get the pump's own command table, with units and limits."""
@@ -133,22 +73,6 @@ class Pump:
     def plan(self) -> Plan:
         """Get the plan of the order that is loaded."""
         return results.convert(self._call("plan"), Plan, "plan")
-
-    def events(self, since: int = 0) -> Iterator[Event]:
-        """Get the events of this boot after number `since`, as far as the pump has them."""
-        while True:
-            page = self._call("events", {"since": since, "max": _EVENTS_AT_ONCE})
-            batch = [results.event(obj) for obj in page.get("events", [])]
-            for event in batch:
-                self._keep(event)
-                yield event
-            since = batch[-1].n if batch else since
-            if not batch or since >= int(page.get("last", 0)):
-                return
-
-    def watch(self, period_ms: int) -> None:
-        """Set how often the pump sends its status by itself, in ms of its clock; 0: never."""
-        self._call("watch", {"ms": period_ms})
 
     # -- setting and moving: the same protocol version is a must ---------------------------
 
@@ -234,7 +158,7 @@ class Pump:
         return str(self._move("start", args).get("run", ""))
 
     def resume(self) -> None:
-        """Go on with a paused run."""
+        """Go on with a paused or interrupted run, exactly with what is left of it."""
         self._move("resume")
 
     def set_rate(self, rate_al_per_h: int) -> None:
@@ -274,97 +198,7 @@ class Pump:
         self._session.transport.send_break()
         return results.convert(self._call("stop"), Delivered, "reply")
 
-    # -- what the pump says by itself --------------------------------------------------------
-
-    def follow(self, since: int) -> None:
-        """Set after which event number `message` goes on; earlier ones are taken as known."""
-        self._cursor = since
-
-    def catch_up(self) -> Status:
-        """Get the status, and make sure that every event up to it is ready for `message`."""
-        status = self.status()
-        if status.last_event > self._cursor:
-            self._fill_gap(status.last_event)
-        return status
-
-    def wake(self) -> None:
-        """Make a `message` that waits return None. May be called by a signal handler."""
-        self._session.wake()
-
-    def message(self, timeout_s: float) -> Event | Telemetry | None:
-        """Return the next event or telemetry, None when none came in time."""
-        deadline = time.monotonic() + timeout_s
-        while not self._ready:
-            if self._cursor < self.identity.last_event:
-                self._fill_gap(self.identity.last_event)
-                continue
-            message = self._session.message(deadline - time.monotonic())
-            if message is None:
-                return None
-            kind, obj = message
-            if kind == "e":
-                self._arrived(results.event(obj))
-            else:
-                self._take_status(self._status(obj))
-        return self._ready.popleft()
-
-    def _arrived(self, event: Event) -> None:
-        if event.boot != self.identity.boot:
-            self._restarted()
-        elif event.n > self._cursor + 1:
-            self._fill_gap(event.n)
-        elif event.n == self._cursor + 1:
-            self._keep(event)
-            self._cursor = event.n
-            self._ready.append(event)
-
-    def _take_status(self, status: Status) -> None:
-        # A lost event that no later one follows shows only here.
-        if status.last_event > self._cursor:
-            self._fill_gap(status.last_event)
-        if self.recorder is not None:
-            self.recorder.telemetry(self.identity, status)
-        self._ready.append(Telemetry(status))
-
-    def _fill_gap(self, last: int) -> None:
-        start = self._cursor
-        for event in self.events(start):
-            self.lost_events += event.n - self._cursor - 1
-            self._cursor = event.n
-            self._ready.append(event)
-        if self._cursor < last:  # dropped for good: the pump keeps a bounded number
-            self.lost_events += last - self._cursor
-            self._cursor = last
-
-    def _restarted(self) -> None:
-        self.restarts += 1
-        self._greet()
-        self._cursor = 0
-
-    def _keep(self, event: Event) -> None:
-        if self.recorder is not None:
-            self.recorder.event(self.identity, event)
-
     # -- plumbing ----------------------------------------------------------------------------
-
-    def _greet(self) -> None:
-        self.identity = results.convert(self._session.hello(), Identity, "identity")
-
-    def _call(self, command: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
-        try:
-            return self._session.request(command, args or {})
-        except LinkError as error:
-            if error.code != "E_SESSION":
-                raise
-        # The pump forgot our session: it restarted. Reading is safe to repeat, moving is not.
-        self._restarted()
-        if command in _READS:
-            return self._session.request(command, args or {})
-        raise LinkError(
-            f"the pump has restarted; {command} was not sent again",
-            code="E_RESTARTED",
-            next="doseloop status",
-        )
 
     def _move(self, command: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
         wire.check_protocol(self.identity.protocol, self.port)
@@ -397,9 +231,3 @@ class Pump:
                     f"the pump holds {ok.get('size')} characters, {offset} were sent",
                     code="E_REPLY",
                 )
-
-    def _status(self, obj: dict[str, Any]) -> Status:
-        status = results.convert(obj, Status, "status")
-        return msgspec.structs.replace(
-            status, pump=msgspec.structs.replace(status.pump, port=self.port)
-        )

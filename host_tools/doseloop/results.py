@@ -41,7 +41,11 @@ class RunState(msgspec.Struct, frozen=True):
     remaining_ms: int
     withdrawn_nl: int = 0
     bolus_nl: int = 0
+    bolus_left_nl: int | None = None  # of the bolus that flows, None when none does
+    bolus_left_ms: int | None = None
     kvo_steps: int = 0
+    name: str = ""  # of the order; empty where it would not fit into the line
+    uncertain_steps: int = 0  # that losses of power may have kept from the counts
 
 
 class SyringeState(msgspec.Struct, frozen=True):
@@ -126,6 +130,7 @@ class Plan(msgspec.Struct, frozen=True):
     syringe_changes: int = 0
     syringe: str | None = None
     fill_al: int | None = None
+    fault_al: int | None = None  # the most that any single fault delivers
     order_crc: str | None = None
 
 

@@ -14,20 +14,26 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
 
-from doseloop import output, results
-from doseloop.errors import DoseloopError, EndedShort, Interrupted, LinkError
+from doseloop import interruption, output, results
+from doseloop.errors import DoseloopError, EndedShort, Interrupted, LinkError, NoPump
 from doseloop.pump import Pump
 from doseloop.results import Delivered, Event, Status, Telemetry
 
 MOVING = frozenset({"infusing", "withdrawing", "bolus", "kvo"})
-IN_RUN = MOVING | {"paused", "alarm"}
+IN_RUN = MOVING | {"paused", "alarm", interruption.STATE}
 _SILENCE_S = 1.0  # the pump is asked when it has said nothing for so long
 _STOP_S = 5.0  # a stop ramp is far shorter; with a held clock it would never end
+REGAIN_S = 30.0  # a watchdog's reset takes 8 s, a cable that is plugged in again less
+_REGAIN_EVERY_S = 0.3
+_LOST = frozenset({"E_LINK", "E_NO_REPLY"})
 _UPDATES = 200  # telemetry frames in one run
 _LEAST_MS, _MOST_MS = 100, 3_600_000
 _DEVICE_LEAST_MS = 20  # the pump refuses to report more often
 _REPORTS_IN_SILENCE = 8  # telemetry frames in the silence that would stop a run
 _ASKS_IN_SILENCE = 4  # requests in that time, at least: one may be lost, and its repeat
+
+
+RESTARTED = "the pump restarted"  # the reason when it knows nothing of the run any more
 
 
 class Detached(DoseloopError):
@@ -56,6 +62,9 @@ class Outcome:
     wall_ms: int
     alarm: str | None = None
     alarm_text: str | None = None
+    uncertain_steps: int = 0  # that a loss of power may have kept from the counts
+    beyond: str = ""  # the same in words
+    why: str | None = None  # what keeps it from going on after a reset
 
     @property
     def complete(self) -> bool:
@@ -64,15 +73,29 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as one object."""
-        return {"schema": 1, **asdict(self)}
+        values = asdict(self)
+        del values["beyond"]
+        return {"schema": 1, **values}
 
     def short(self) -> EndedShort:
         """Return the error for a run that is not complete."""
         why = f"{self.alarm}: {self.alarm_text}" if self.alarm else self.reason
+        text, next_step = f"run {self.run} ended short ({why})", None
+        if self.reason == interruption.STATE:
+            text = f"the pump restarted; run {self.run} is interrupted and nothing moves"
+            next_step = "doseloop resume goes on with the rest, doseloop stop ends it"
+        elif self.reason in ("reset", RESTARTED):
+            text = (
+                f"the pump restarted; run {self.run} is over ({self.why or 'it kept no record'})"
+            )
+        text += (
+            f": {self.witnessed_steps:,} of {self.ordered_steps:,} steps witnessed, "
+            f"{output.ml(self.delivered_nl)} delivered"
+        )
         return EndedShort(
-            f"run {self.run} ended short ({why}): {self.witnessed_steps:,} of "
-            f"{self.ordered_steps:,} steps witnessed, {output.ml(self.delivered_nl)} delivered",
+            text + (f"; {self.beyond}" if self.beyond else ""),
             code=self.alarm or "A_ENDED_SHORT",
+            next=next_step,
             details={"run": self.as_json()},
         )
 
@@ -126,11 +149,16 @@ class Follower:
         *,
         stop_ms: int | None = None,
         begun: bool = False,
+        regain_s: float = REGAIN_S,
+        status: Status | None = None,
     ) -> None:
         """`stop_ms`: the pump stops when it hears nothing for so long, in its own time.
 
         `begun`: the run's start is known already; no event of an earlier run can come.
+        `regain_s`: how long to wait for a pump that went away or fell silent. `status`: what is
+        known already.
         """
+        self._regain_s = regain_s
         self._pump = pump
         self._stop_ms = stop_ms
         self._silence_s = _SILENCE_S
@@ -144,9 +172,11 @@ class Follower:
         self._signals = signals
         self._began = time.monotonic()
         self._start_ms: int | None = None
+        self._lasted_ms: int | None = None  # since then, in the boot that it began in
+        self._reset: Event | None = None
         self._end: Event | None = None
         self._alarm: Event | None = None
-        self._status: Status | None = None
+        self._status = status
 
     def follow(self) -> Outcome:
         """Return when the run has ended or an alarm holds it.
@@ -156,21 +186,44 @@ class Follower:
         while self._end is None:
             self._heed_signals()
             try:
-                message = self._pump.message(self._silence_s)
-                if isinstance(message, Event):
-                    self._take_event(message)
-                elif message is not None:
-                    self._take_status(message.status)
-                if self._signals.came is None and (message is None or self._is_due(message)):
-                    status = self._pump.catch_up()
-                    self._asked_ms = status.device_ms
-                    self._take_status(status)
+                self._listen()
+                if self._standing():
+                    break
             except LinkError as error:
-                error.next = "the pump goes on by itself; then: doseloop run --attach"
-                raise
-            if self._standing():
-                break
+                if not self._regained(error):
+                    error.next = (
+                        "the pump goes on by itself, or stands if it lost power; then: "
+                        "doseloop status, doseloop run --attach"
+                    )
+                    raise
         return self._outcome()
+
+    def _listen(self) -> None:
+        message = self._pump.message(self._silence_s)
+        if isinstance(message, Event):
+            self._take_event(message)
+        elif message is not None:
+            self._take_status(message.status)
+        if self._signals.came is None and (message is None or self._is_due(message)):
+            status = self._pump.catch_up()
+            self._asked_ms = status.device_ms
+            self._take_status(status)
+
+    def _regained(self, error: LinkError) -> bool:
+        """Wait for a pump that went away or fell silent; return whether it is there again."""
+        if error.code not in _LOST or not self._regain_s:
+            return False
+        self._progress.say(f"{error.message}: waiting up to {self._regain_s:g} s for the pump")
+        deadline = time.monotonic() + self._regain_s
+        while self._signals.came is None and time.monotonic() < deadline:
+            try:
+                self._pump.reopen()
+            except (LinkError, NoPump):
+                time.sleep(_REGAIN_EVERY_S)
+            else:
+                self._progress.say("the pump answers again")
+                return True
+        return False
 
     def _heed_signals(self) -> None:
         came = self._signals.came
@@ -211,6 +264,8 @@ class Follower:
             self._progress.say(f"ALARM {event.data.get('code')}: {event.data.get('text')}")
             if event.data.get("priority") != "low":
                 self._alarm = event
+        elif event.name == interruption.STATE:
+            self._reset = event
         elif event.name in ("near_empty", "pause", "resume", "rate", "clear"):
             word = event.name.replace("_", " ")
             facts = output.describe(event)
@@ -222,20 +277,24 @@ class Follower:
         return None if self._alarm is None else self._alarm.data.get("code")
 
     def _take_status(self, status: Status) -> None:
+        if self._start_ms is not None and self._pump.identity.boot == self._boot:
+            self._lasted_ms = status.device_ms - self._start_ms
         self._status = status
         self._progress.update(status)
 
     def _standing(self) -> bool:
         """Whether the run can't go on without a person; its last events are read then."""
-        if self._pump.identity.boot != self._boot:
-            return True
-        if self._alarm is None and (self._status is None or self._status.state in MOVING):
+        restarted = self._pump.identity.boot != self._boot
+        moving = self._status is None or self._status.state in MOVING
+        if not restarted and self._alarm is None and moving:
             return False
         status = self._pump.catch_up()
         while (message := self._pump.message(0)) is not None:
             if isinstance(message, Event):
                 self._take_event(message)
         self._take_status(status)
+        if restarted and (status.run is None or status.run.id != self._run):
+            return True
         if self._end is None and status.state == "paused":
             self._alarm = None  # somebody cleared it meanwhile
             return False
@@ -250,19 +309,22 @@ class Follower:
             counts = {name: getattr(run, name) for name in _COUNTS}
         if end is not None:
             reason = str(end.data.get("reason", end.name))
+        elif self._status is not None and self._status.state == interruption.STATE:
+            reason = interruption.STATE
         elif self._pump.identity.boot != self._boot:
-            reason = "the pump restarted"
+            reason = RESTARTED
         else:
             reason = "alarm" if self._alarm is not None else "its end was not seen"
-        if end is not None and self._start_ms is not None:
+        device_ms = self._lasted_ms
+        if end is not None and end.boot == self._boot and self._start_ms is not None:
             device_ms = end.ms - self._start_ms
-        elif self._status is not None and self._start_ms is not None:
-            device_ms = self._status.device_ms - self._start_ms
-        else:
-            device_ms = None
         alarm = None if self._alarm is None else self._alarm.data
         numbers = {name: int(counts.get(name, 0)) for name in _COUNTS}
         syringe = None if self._status is None else self._status.syringe
+        lost = None if self._reset is None else self._reset.data
+        uncertain = int((lost or {}).get("uncertain_steps") or 0)
+        if run is not None and run.id == self._run:
+            uncertain = run.uncertain_steps
         withdrawn_nl = results.withdrawn_nl(
             numbers["witnessed_steps"],
             numbers["delivered_nl"],
@@ -277,6 +339,9 @@ class Follower:
             wall_ms=round((time.monotonic() - self._began) * 1000),
             alarm=None if alarm is None else str(alarm.get("code")),
             alarm_text=None if alarm is None else str(alarm.get("text")),
+            uncertain_steps=uncertain,
+            beyond=interruption.beyond(uncertain, 0 if syringe is None else syringe.al_per_step),
+            why=None if lost is None else lost.get("why"),
         )
 
 

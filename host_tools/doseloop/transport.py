@@ -13,6 +13,7 @@ from typing import Protocol
 
 import serial
 
+from doseloop import ports
 from doseloop.errors import LinkError, NoPump, PortBusy
 
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EBUSY)
@@ -93,6 +94,22 @@ class SerialTransport:
 
     def close(self) -> None:
         self._serial.close()
+
+
+def open_again(port: str, serial_number: str) -> Transport:
+    """Open a port that went away: the same, or whatever its board is called now.
+
+    Raises `PortBusy` or `NoPump`.
+    """
+    try:
+        return SerialTransport(port)
+    except PortBusy:
+        raise
+    except NoPump:
+        for found in ports.find():
+            if (found.usb_serial or "").casefold() == serial_number.casefold():
+                return SerialTransport(found.port)
+        raise
 
 
 def _open_error(port: str, error: Exception) -> NoPump:

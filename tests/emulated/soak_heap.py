@@ -38,6 +38,8 @@ def test_an_hours_traffic_leaves_the_heap_as_it_was(
     while talk.ask("status")["last_event"] < RING + 10:
         a_pause(pump)
     talk.ask("watch", ms=TELEMETRY_MS)
+    # Pauses without a break between leave no time for events; what matters is the hour.
+    dropped = talk.ask("status")["dropped"]
     free: list[int] = []  # after each minute's collection
     pieces: list[int] = []  # the largest
     low = 10**9  # whenever looked at, garbage included
@@ -61,7 +63,7 @@ def test_an_hours_traffic_leaves_the_heap_as_it_was(
     quarter = MINUTES // 4
     assert frames >= 60 * MINUTES - 1, "telemetry as in an hour"  # one may be on its way
     assert status["last_event"] > RING + 3 * MINUTES, "events as in an hour"
-    assert status["dropped"] == 0 and pump.rig.chip.resets == 0
+    assert status["dropped"] == dropped and pump.rig.chip.resets == 0
     assert min(free) >= LEAST
     assert min(free[-quarter:]) >= min(free[:quarter]) - SLACK, free
     assert min(pieces) >= TOGETHER, pieces

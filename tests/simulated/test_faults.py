@@ -128,6 +128,29 @@ def test_an_end_switch_stops_within_two_milliseconds(bench: Bench, hz: int) -> N
     assert refused.value.code == "E_END_SWITCH"
 
 
+@pytest.mark.requirement("A14")
+@pytest.mark.parametrize("mode", ["infuse", "withdraw"])
+def test_the_end_switch_behind_stops_a_motor_that_runs_the_wrong_way(
+    bench: Bench, mode: str
+) -> None:
+    act = bench.pump.infuse if mode == "infuse" else bench.pump.withdraw
+    behind = "back" if mode == "infuse" else "front"
+    act(volume_al=5_000 * bench.al, rate_al_per_h=3600 * bench.al * 100)
+    bench.pump.start()
+    bench.advance(2_000_777)
+    at = bench.control("status")["now_ns"]
+    bench.control(f"fault end_switch {behind}")
+    bench.advance(2_000_000)
+    assert bench.edges()[-1].ns <= at + 2_000_000
+    assert bench.pump.status().alarms[0].code == "A_END_SWITCH"
+    # Standing on it, a motion away from it is what a person needs: it isn't watched then.
+    bench.pump.clear()
+    bench.pump.resume()
+    bench.until_still()
+    status = bench.pump.status()
+    assert (status.state, status.alarms) == ("idle", [])
+
+
 @pytest.mark.requirement("A17", "F10")
 def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench) -> None:
     bench.pump.infuse(volume_al=ML, rate_al_per_h=60 * ML)
@@ -140,9 +163,41 @@ def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench)
     assert edges[-1].ns - at <= 5 * 10**9  # 3 s of lease, 0.8 s of queue, a wait of one second
     bench.pump.catch_up()
     status = bench.pump.status()
-    assert status.state == "idle" and bench.pump.restarts == 1  # nothing resumed
+    assert status.state == "interrupted" and bench.pump.restarts == 1  # nothing resumed
     assert next(e for e in bench.events() if e["e"] == "boot")["cause"] == "watchdog"
     assert not bench.control("status")["enabled"]
+
+
+@pytest.mark.requirement("A17")
+@pytest.mark.parametrize("ml_per_h", [1, 60, 120, 400, 5000])
+@pytest.mark.parametrize("fault", ["main_hang", "tick_dead", "isr_exception"])
+def test_a_single_fault_delivers_no_more_than_the_plan_says(
+    bench: Bench, ml_per_h: int, fault: str
+) -> None:
+    plan = bench.pump.infuse(volume_al=39 * ML, rate_al_per_h=ml_per_h * ML)
+    assert plan.fault_al is not None
+    # 0.1 mL and the step that ends it, as long as main can do with the lease that leaves
+    assert (plan.fault_al <= ML // 10 + bench.al) == (ml_per_h <= 144)
+    bench.pump.start()
+    bench.advance(9_000_000 if ml_per_h < 1000 else 2_000_000)
+    before = len(bench.edges())
+    bench.control(f"fault {fault}")
+    bench.advance(7_000_000)
+    after = [edge.ns for edge in bench.edges()[before:]]
+    assert len(after) * bench.al <= plan.fault_al
+    rest = len(bench.edges())
+    bench.advance(30_000_000)
+    assert len(bench.edges()) == rest
+
+
+@pytest.mark.requirement("A17")
+def test_a_short_lease_never_runs_out_on_a_main_loop_that_lives(bench: Bench) -> None:
+    # 400 mL/h has the shortest; nobody asks anything of the pump for five minutes.
+    bench.pump.infuse(volume_al=35 * ML, rate_al_per_h=400 * ML)
+    bench.pump.start()
+    bench.until_still()
+    status = bench.pump.status()
+    assert (status.state, status.alarms) == ("idle", [])
 
 
 @pytest.mark.requirement("A17", "F10")
@@ -154,7 +209,7 @@ def test_a_power_cut_stops_and_nothing_resumes(bench: Bench) -> None:
     bench.control("power cut")
     bench.advance(20_000_000)
     assert bench.edges()[-1].ns <= at
-    assert bench.pump.status().state == "idle"
+    assert bench.pump.status().state == "interrupted"
 
 
 @pytest.mark.requirement("A16")

@@ -40,6 +40,7 @@ def hang(bench: Bench) -> None:
     bench.advance(20_000_000)
 
 
+@pytest.mark.requirement("B8", "F10")
 def test_a_watchdog_reset_knows_each_step(bench: Bench) -> None:
     infuse(bench, 5000, 250)
     bench.advance(2_000_000)
@@ -63,6 +64,7 @@ def test_a_watchdog_reset_knows_each_step(bench: Bench) -> None:
     assert status.run.witnessed_steps == 5000
 
 
+@pytest.mark.requirement("B8")
 def test_a_power_cut_says_what_it_does_not_know(bench: Bench) -> None:
     infuse(bench, 5000, 250)
     bench.advance(2_500_000)

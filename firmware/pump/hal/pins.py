@@ -52,11 +52,15 @@ class Pins:
         self._dir.value(self._infuse if way == INFUSE else 1 - self._infuse)
 
     def end_mask(self, way):
-        """Return (GPIO mask, bits to invert) that make the way's end switch, or both, a set bit.
+        """Return (GPIO mask, bits to invert) that make each end switch to be watched a set bit.
 
-        Both switches are watched in either direction when both are hit: that is a broken wire.
+        The one ahead, and the one behind once it has been left: it is met only by a motor that
+        runs the wrong way, with its DIR wire cut or stuck.
         """
-        return self._masks[way], 0 if self._open else self._masks[way]
+        mask = self._masks[way]
+        if not self.end_hit(-way):
+            mask |= self._masks[-way]
+        return mask, 0 if self._open else mask
 
     def end_hit(self, way):
         """True when the end switch in this direction is hit, or its wire is open."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from doseloop import errors, output, results
+from doseloop import errors, interruption, output, results
 from doseloop.cli.common import confirm, print_json, say
 from doseloop.doses import Ordered
 from doseloop.order import stop_ms_of
@@ -17,6 +17,8 @@ from doseloop.outlook import Outlook
 from doseloop.pump import Pump
 from doseloop.running import (
     IN_RUN,
+    REGAIN_S,
+    RESTARTED,
     Follower,
     Outcome,
     Signals,
@@ -69,7 +71,12 @@ def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json
 
 
 def run_order(
-    pump: Pump, store: Store, order: LoadedOrder, *, started: Callable[[], None] | None = None
+    pump: Pump,
+    store: Store,
+    order: LoadedOrder,
+    *,
+    started: Callable[[], None] | None = None,
+    regain_s: float = REGAIN_S,
 ) -> Outcome:
     """Start the loaded order and follow it to its end; `started` is called in between."""
     plan = order.plan
@@ -87,7 +94,7 @@ def run_order(
         )
         if started is not None:
             started()
-        return _follow(pump, run, signals, order.stop_ms)
+        return _follow(pump, run, signals, order.stop_ms, regain_s=regain_s)
 
 
 def attach(pump: Pump, store: Store) -> Outcome:
@@ -124,12 +131,26 @@ def _is_open(store: Store, pump: Pump) -> bool:
 
 
 def _follow(
-    pump: Pump, run: str, signals: Signals, stop_ms: int | None, begun: bool = False
+    pump: Pump,
+    run: str,
+    signals: Signals,
+    stop_ms: int | None,
+    begun: bool = False,
+    regain_s: float = REGAIN_S,
 ) -> Outcome:
     now = pump.status()
     with output.Progress(0 if now.run is None else now.run.ordered_steps) as progress:
         progress.update(now)
-        follower = Follower(pump, run, progress, signals, stop_ms=stop_ms, begun=begun)
+        follower = Follower(
+            pump,
+            run,
+            progress,
+            signals,
+            stop_ms=stop_ms,
+            begun=begun,
+            regain_s=regain_s,
+            status=now,
+        )
         outcome = follower.follow()
     pump.watch(0)
     if pump.lost_events:
@@ -151,10 +172,16 @@ def finish(outcome: Outcome, *, as_json: bool, edges: EdgeErrors | None = None) 
     return errors.OK
 
 
+def _ended(outcome: Outcome) -> str:
+    if outcome.reason in (interruption.STATE, "reset", RESTARTED):
+        return outcome.reason  # it says more than the alarm that comes with it
+    return outcome.alarm or outcome.reason
+
+
 def summary(outcome: Outcome, edges: EdgeErrors | None = None) -> str:
     """Return the last lines of a run: the three counts, the two clocks, the worst edge."""
     rows = [
-        ("run", f"{outcome.run}: {outcome.alarm or outcome.reason}"),
+        ("run", f"{outcome.run}: {_ended(outcome)}"),
         ("ordered", f"{outcome.ordered_steps:,} steps"),
         ("commanded", f"{outcome.commanded_steps:,} steps"),
         ("witnessed", f"{outcome.witnessed_steps:,} steps"),
@@ -162,6 +189,8 @@ def summary(outcome: Outcome, edges: EdgeErrors | None = None) -> str:
     ]
     if outcome.withdrawn_nl:
         rows.append(("withdrawn", output.ml(outcome.withdrawn_nl)))
+    if outcome.beyond:
+        rows.append(("uncertain", outcome.beyond))
     if outcome.device_ms is not None:
         rows.append(("device time", output.clock(outcome.device_ms)))
     rows.append(("wall time", f"{outcome.wall_ms / 1000:.1f} s"))

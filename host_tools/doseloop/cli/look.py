@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-from doseloop.cli.common import json_option, open_pump, port_option, print_json
+from doseloop.cli.common import (
+    json_option,
+    open_pump,
+    open_recorded,
+    port_option,
+    print_json,
+)
 
 
 @click.command()
@@ -12,16 +18,15 @@ from doseloop.cli.common import json_option, open_pump, port_option, print_json
 @json_option
 def status(port: str | None, as_json: bool) -> None:
     """Show what the pump does now."""
-    from doseloop import results
+    from doseloop import interruption, output, results
 
-    with open_pump(port) as pump:
+    with open_recorded(port) as (pump, store):
         now = pump.status()
-    if as_json:
-        print_json(results.plain(now))
-        return
-    from doseloop import output
-
-    click.echo(output.status_text(now))
+        if as_json:
+            print_json(results.plain(now))
+            return
+        rows = interruption.rows(pump, now, store.name_of(pump.identity.serial, now.run))
+    click.echo(output.status_text(now, rows))
 
 
 @click.command()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from doseloop import errors, quantities
@@ -18,6 +20,9 @@ from doseloop.cli.common import (
     refined,
     say,
 )
+
+if TYPE_CHECKING:
+    from doseloop.results import Delivered, Status
 
 
 def _direct(mode: str) -> click.Command:
@@ -119,7 +124,8 @@ def demand(look: bool, port: str | None, as_json: bool) -> int:
 def pause(port: str | None, as_json: bool) -> None:
     """Pause the run in progress; `resume` goes on."""
     with open_pump(port) as pump:
-        _say_delivered("paused", pump.pause(), as_json)
+        delivered = pump.pause()
+        _say_delivered("paused", delivered, pump.status(), as_json)
 
 
 @click.command()
@@ -127,16 +133,20 @@ def pause(port: str | None, as_json: bool) -> None:
 @port_option
 @json_option
 def resume(yes: bool, port: str | None, as_json: bool) -> None:
-    """Go on with a paused run."""
-    from doseloop import output, results
+    """Go on with a paused run, or with what is left of one that a reset cut short."""
+    from doseloop import interruption, output, results
 
     need_terminal(yes)
-    with open_pump(port) as pump:
+    with open_recorded(port) as (pump, store):
         now = pump.status()
-        say(output.status_text(now))
-        confirm(yes, "Go on?")
+        rows = interruption.rows(pump, now, store.name_of(pump.identity.serial, now.run))
+        say(output.status_text(now, rows))
+        cut_short = now.state == interruption.STATE
+        confirm(yes, "Go on with the rest?" if cut_short else "Go on?")
         pump.resume()
         after = pump.status()
+    if cut_short:
+        say("to follow it: doseloop run --attach")
     if as_json:
         print_json(results.plain(after))
     else:
@@ -151,7 +161,8 @@ def stop(port: str | None, as_json: bool) -> None:
     from doseloop.cli.follow import stop_and_count
 
     with open_pump(port) as pump:
-        _say_delivered("stopped", stop_and_count(pump), as_json)
+        delivered = stop_and_count(pump)
+        _say_delivered("stopped", delivered, pump.status(), as_json)
 
 
 @click.command()
@@ -217,17 +228,21 @@ def clear(port: str | None, as_json: bool) -> None:
         click.echo(f"no alarm; {now.state}")
 
 
-def _say_delivered(word: str, delivered: object, as_json: bool) -> None:
-    from doseloop import output
-    from doseloop.results import Delivered, plain
+def _say_delivered(word: str, delivered: Delivered, now: Status, as_json: bool) -> None:
+    from doseloop import interruption, output
+    from doseloop.results import plain
 
-    assert isinstance(delivered, Delivered)
+    uncertain = 0 if now.run is None else now.run.uncertain_steps
     if as_json:
-        print_json({"schema": 1, **plain(delivered)})
-    elif delivered.run is None:
+        print_json({"schema": 1, **plain(delivered), "uncertain_steps": uncertain})
+        return
+    if delivered.run is None:
         click.echo("nothing was running")
-    else:
-        click.echo(
-            f"{word}: run {delivered.run} delivered {output.ml(delivered.delivered_nl)} "
-            f"({delivered.witnessed_steps:,} of {delivered.ordered_steps:,} steps witnessed)"
-        )
+        return
+    click.echo(
+        f"{word}: run {delivered.run} delivered {output.ml(delivered.delivered_nl)} "
+        f"({delivered.witnessed_steps:,} of {delivered.ordered_steps:,} steps witnessed)"
+    )
+    if uncertain:
+        al = 0 if now.syringe is None else now.syringe.al_per_step
+        click.echo(interruption.beyond(uncertain, al))

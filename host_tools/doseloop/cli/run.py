@@ -142,7 +142,7 @@ def _run(
     from doseloop.information import read_config
     from doseloop.outlook import outlook
     from doseloop.planning import whole_plan
-    from doseloop.running import Detached
+    from doseloop.running import REGAIN_S, Detached
 
     text = path.read_text(encoding="utf-8")
     try:
@@ -158,7 +158,8 @@ def _run(
             if not follow.prepare(pump, loaded, yes=yes, dry_run=dry_run, as_json=as_json):
                 return errors.OK
             go = None if own is None else own.go
-            outcome = follow.run_order(pump, store, loaded, started=go)
+            wait_s = REGAIN_S if own is None else 0.0  # one that ended by itself is gone
+            outcome = follow.run_order(pump, store, loaded, started=go, regain_s=wait_s)
             serial = pump.identity.serial
     except errors.LinkError as error:
         if own is not None and own.died():

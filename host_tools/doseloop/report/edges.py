@@ -2,13 +2,15 @@
 
 In a constant-rate stretch that starts at tick t0, step k is due at t0 + floor(k·P), with
 P = al_per_step · 3600 · tick_hz / rate_al_per_h. Ramps and backlash take-up are declared in events
-and left out. Ticks count from the pump's start, a trace's nanoseconds from the simulation's.
+and left out. Ticks count from the pump's start, a trace's nanoseconds from the simulation's: after
+a reset the first edge serves as the origin, and where it cut a stretch off, the first edge that is
+not due ends it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +81,22 @@ def compare(times_ns: list[int], events: list[Event]) -> EdgeErrors:
     offset: int | None = None
     tick_ns = 1000
     index = 0
-    for stretch in _stretches(events):
-        tick_ns = stretch.tick_ns
-        if offset is None:
-            offset = _offset(times_ns, stretch)
-        index, found = stretch.errors(times_ns, index, offset)
-        errors += found
+    boots = [
+        _stretches([event for event in events if event.boot == boot])
+        for boot in sorted({event.boot for event in events})
+    ]
+    boots = [stretches for stretches in boots if stretches]
+    for number, stretches in enumerate(boots, 1):
+        if offset is not None and index + stretches[0].lead < len(times_ns):
+            offset = times_ns[index + stretches[0].lead] - stretches[0].due_ns(1)
+        for stretch in stretches:
+            tick_ns = stretch.tick_ns
+            if offset is None:
+                offset = _offset(times_ns, stretch)
+            cut = number < len(boots) and stretch is stretches[-1]
+            index, found = stretch.errors(times_ns, index, offset, cut)
+            errors += found
+        index += stretches[-1].trail
     return EdgeErrors(tuple(errors), tick_ns, len(times_ns) - len(errors))
 
 
@@ -98,12 +110,19 @@ class _Stretch:
     until_ns: int | None  # when a stop ramp was asked for
     from_ns: int | None  # when its motion began; None: it goes on from the stretch before
     skip: int  # ramp steps between the stretch before and this one
+    lead: int = 0  # edges that are no constant rate's between the last stretch and this one
+    trail: int = 0  # the same, of a stop ramp after it
 
     def due_ns(self, k: int) -> int:
         return (self.t0 + k * self.numerator // self.denominator) * self.tick_ns
 
-    def errors(self, times: list[int], index: int, offset: int) -> tuple[int, list[int]]:
-        """Return the deviations, looking from `index` on, and the index after the last of them."""
+    def errors(
+        self, times: list[int], index: int, offset: int, cut: bool
+    ) -> tuple[int, list[int]]:
+        """Return the deviations, looking from `index` on, and the index after the last of them.
+
+        cut: a reset came before the run's next stretch.
+        """
         period_ns = self.numerator * self.tick_ns // self.denominator
         # Half a slow period reaches back into whatever moved faster before it.
         if self.from_ns is None:
@@ -119,7 +138,7 @@ class _Stretch:
             if self.until_ns is not None and at >= self.until_ns:
                 break
             error = at - self.due_ns(k)
-            if error > period_ns // 2:
+            if error > period_ns // 2 or (cut and abs(error) > _SAME_START_NS):
                 break  # it was ended here: what comes next is another motion
             found.append(error)
             index += 1
@@ -139,7 +158,7 @@ def _offset(times: list[int], stretch: _Stretch) -> int:
 def _stretches(events: list[Event]) -> list[_Stretch]:
     found: list[_Stretch] = []
     goes_on = False
-    down = skip = 0
+    down = skip = lead = 0
     for place, event in enumerate(events):
         data = event.data
         if event.name == "ramp" and "steps" in data:
@@ -147,8 +166,13 @@ def _stretches(events: list[Event]) -> list[_Stretch]:
                 skip += int(data["steps"])
             else:
                 down = int(data["steps"])
+                if data.get("why") == "stop" and found:
+                    found[-1] = replace(found[-1], trail=down)
+            lead += int(data["steps"])
         elif event.name in _BREAKS:
             goes_on = False
+            if event.name == "takeup":
+                lead += int(data["steps"])
         elif event.name == "stretch":
             tick_hz = int(data["tick_hz"])
             steps, until_ns = _end(int(data["steps"]), events[place + 1 :])
@@ -163,9 +187,10 @@ def _stretches(events: list[Event]) -> list[_Stretch]:
                     # The first stretch of a motion is announced as the motion begins.
                     from_ns=None if goes_on else event.ms * 1_000_000,
                     skip=skip,
+                    lead=lead,
                 )
             )
-            goes_on = True
+            goes_on, lead = True, 0
             down, skip = 0, down
     return found
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from doseloop import output
+from doseloop import interruption, output
 from doseloop.errors import FileError, UsageError
 from doseloop.planning import flows
 from doseloop.report import edges as edge_errors
 from doseloop.report.svg import Chart, Mark, Series, bars
-from doseloop.results import Event, Plan, Status, withdrawn_nl
-from doseloop.store import RunRecord, Store
+from doseloop.results import Event, Plan, withdrawn_nl
+from doseloop.store import RunRecord, Sample, Store
 
 _HOUR_MS = 3_600_000
 _NL_PER_ML = 10**6
@@ -21,18 +21,27 @@ _AL_PER_ML = 10**15
 _BENDS = 12  # of the line that draws the volume of a ramp
 _BARS = 9
 _ENDS = ("end", "stop")
+_COUNTS = ("ordered_steps", "commanded_steps", "witnessed_steps", "delivered_nl")
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Time on the charts: since the start of the run, in the unit that suits its length."""
+    """Time on the charts: since the start of the run, in the unit that suits its length.
+
+    The pump counts from each boot anew. How long it had no power nobody knows: a boot begins
+    where the last one was heard of last.
+    """
 
     start_ms: int
     unit: str
     unit_ms: int
+    begins: dict[int, int]  # of each boot, in ms of the first
 
-    def at(self, ms: int) -> float:
-        return max(0, ms - self.start_ms) / self.unit_ms
+    def ms(self, boot: int, ms: int) -> int:
+        return self.begins[boot] + ms - self.start_ms
+
+    def at(self, boot: int, ms: int) -> float:
+        return max(0, self.ms(boot, ms)) / self.unit_ms
 
 
 def write(run: str | None, serial: str | None, target: Path, trace: Path | None = None) -> None:
@@ -45,7 +54,7 @@ def write(run: str | None, serial: str | None, target: Path, trace: Path | None 
         text = render(
             record,
             store.run_events(record),
-            store.statuses(record.serial, record.run),
+            store.samples(record.serial, record.run),
             _trace_of(record, trace),
         )
     try:
@@ -67,7 +76,7 @@ def need_jinja() -> Any:
 
 
 def render(
-    record: RunRecord, events: list[Event], statuses: list[Status], trace: Path | None
+    record: RunRecord, events: list[Event], samples: list[Sample], trace: Path | None
 ) -> str:
     """Return the page as HTML."""
     jinja2 = need_jinja()
@@ -80,14 +89,30 @@ def render(
     )
     shown = (output.ml, output.clock, output.rates, output.ordered_ml)
     environment.globals |= {function.__name__: function for function in shown}
-    pump, syringe = (statuses[-1].pump, statuses[-1].syringe) if statuses else (None, None)
+    last = samples[-1].status if samples else None
+    pump, syringe = (None, None) if last is None else (last.pump, last.syringe)
     al_per_step = 0 if syringe is None else syringe.al_per_step
+    if record.ended is None and last is not None and last.run is not None:
+        run = last.run  # so far
+        counts = (run.ordered_steps, run.commanded_steps, run.witnessed_steps, run.delivered_nl)
+        record = replace(record, **dict(zip(_COUNTS, counts, strict=True)))
     # What the pump reports after the end still names this run.
-    end_ms = max((event.ms for event in events if event.name in _ENDS), default=None)
-    statuses = [status for status in statuses if end_ms is None or status.device_ms <= end_ms]
-    axis = _axis(record.plan, events, statuses)
+    end = max(((event.boot, event.ms) for event in events if event.name in _ENDS), default=None)
+    samples = [
+        sample
+        for sample in samples
+        if end is None or (sample.boot, sample.status.device_ms) <= end
+    ]
+    axis = _axis(record.plan, events, samples)
     errors = None if trace is None else edge_errors.measure(trace, events)
-    alarms = [event for event in events if event.name == "alarm"]
+    resets = [event for event in events if event.name == interruption.STATE]
+    uncertain = max((int(event.data.get("uncertain_steps") or 0) for event in resets), default=0)
+    # The alarm that goes with a reset is answered by whoever goes on or stops.
+    alarms = [
+        event
+        for event in events
+        if event.name == "alarm" and event.data.get("code") != interruption.ALARM
+    ]
     return environment.get_template("page.html.j2").render(
         record=record,
         pump=pump,
@@ -98,9 +123,12 @@ def render(
         complete=record.reason == "done" and not _stopping(alarms),
         alarms=alarms,
         events=events,
-        start_ms=axis.start_ms,
-        device_ms=_device_ms(events, statuses, axis),
-        volume_chart=_volume_chart(record.plan, al_per_step, statuses, events, axis),
+        at_ms=axis.ms,
+        boots=len(axis.begins),
+        resets=resets,
+        beyond=interruption.beyond(uncertain, al_per_step),
+        device_ms=_device_ms(events, samples, axis),
+        volume_chart=_volume_chart(record.plan, al_per_step, samples, events, axis),
         rate_chart=_rate_chart(record.plan, events, axis),
         errors=errors,
         histogram=None if errors is None or not errors.errors_ns else _histogram(errors),
@@ -121,54 +149,71 @@ def _stopping(alarms: list[Event]) -> bool:
     return any(alarm.data.get("priority") != "low" for alarm in alarms)
 
 
-def _axis(plan: Plan | None, events: list[Event], statuses: list[Status]) -> _Axis:
-    instants = [event.ms for event in events] + [status.device_ms for status in statuses]
+def _axis(plan: Plan | None, events: list[Event], samples: list[Sample]) -> _Axis:
+    instants = _instants(events, samples)
+    begins: dict[int, int] = {}
+    length = 0
+    for boot, ms in sorted(instants):
+        begins.setdefault(boot, length)
+        length = begins[boot] + ms
     starts = [event.ms for event in events if event.name == "start"]
-    start = starts[0] if starts else min(instants, default=0)
-    length = max(instants, default=start) - start
-    length = max(length, 0 if plan is None else plan.duration_ms)
+    start = starts[0] if starts else min((ms for _, ms in instants), default=0)
+    length = max(length - start, 0 if plan is None else plan.duration_ms)
     if length > 3 * _HOUR_MS:
-        return _Axis(start, "h", _HOUR_MS)
+        return _Axis(start, "h", _HOUR_MS, begins)
     if length > 300_000:
-        return _Axis(start, "min", 60_000)
-    return _Axis(start, "s", 1000)
+        return _Axis(start, "min", 60_000, begins)
+    return _Axis(start, "s", 1000, begins)
 
 
-def _device_ms(events: list[Event], statuses: list[Status], axis: _Axis) -> int:
-    ends = [event.ms for event in events] + [status.device_ms for status in statuses]
-    return max(ends, default=axis.start_ms) - axis.start_ms
+def _instants(events: list[Event], samples: list[Sample]) -> list[tuple[int, int]]:
+    found = [(event.boot, event.ms) for event in events]
+    return found + [(sample.boot, sample.status.device_ms) for sample in samples]
+
+
+def _device_ms(events: list[Event], samples: list[Sample], axis: _Axis) -> int:
+    return max((axis.ms(*instant) for instant in _instants(events, samples)), default=0)
 
 
 def _volume_chart(
     plan: Plan | None,
     al_per_step: int,
-    statuses: list[Status],
+    samples: list[Sample],
     events: list[Event],
     axis: _Axis,
 ) -> str:
     """Return the infused volume over time; what is withdrawn is not in it."""
     delivered = [
-        (axis.at(status.device_ms), status.run.delivered_nl / _NL_PER_ML)
-        for status in statuses
+        (axis.at(boot, status.device_ms), status.run.delivered_nl / _NL_PER_ML)
+        for boot, status in samples
         if status.run is not None
     ]
     for event in events:
-        if event.name in _ENDS and "delivered_nl" in event.data:
-            delivered.append((axis.at(event.ms), int(event.data["delivered_nl"]) / _NL_PER_ML))
+        at, data = axis.at(event.boot, event.ms), event.data
+        if event.name in _ENDS and "delivered_nl" in data:
+            delivered.append((at, int(data["delivered_nl"]) / _NL_PER_ML))
+        elif event.name == interruption.STATE:
+            delivered.append((at, int(data["booked_in"]) * al_per_step / _AL_PER_ML))
+    delivered.sort(key=lambda point: point[0])
     series = [
         Series("ordered", "ordered", _ordered(plan, al_per_step, axis)),
         Series("delivered", "delivered", [(0.0, 0.0), *delivered]),
     ]
     marks = [
-        Mark(axis.at(event.ms), str(event.data.get("code", event.name)))
+        Mark(axis.at(event.boot, event.ms), str(event.data.get("code", event.name)))
         for event in events
-        if event.name == "alarm"
+        if event.name == "alarm" and event.data.get("code") != interruption.ALARM
     ]
     marks += [
-        Mark(axis.at(event.ms), event.name.replace("_", "-"), "note")
+        Mark(axis.at(event.boot, event.ms), "reset")
+        for event in events
+        if event.name == interruption.STATE
+    ]
+    marks += [
+        Mark(axis.at(event.boot, event.ms), event.name.replace("_", "-"), "note")
         for event in events
         if event.name in ("pause", "near_empty", "rate", "stop", "load")
-        and event.ms > axis.start_ms
+        and axis.ms(event.boot, event.ms) > 0
     ]
     return Chart(f"time in {axis.unit}", "volume in mL", series, marks).render()
 
@@ -213,11 +258,11 @@ def _rates(events: list[Event], axis: _Axis) -> list[tuple[float, float]]:
         if event.name == "stretch":
             # Its tick, not the event's time: the event is recorded when main comes to it.
             ms = int(data["t0"]) * 1000 // int(data["tick_hz"])
-            points.append((axis.at(ms), int(data["rate"]) / _AL_PER_ML))
-        elif event.name in ("pause", "stop", "end") or (
+            points.append((axis.at(event.boot, ms), int(data["rate"]) / _AL_PER_ML))
+        elif event.name in ("pause", "stop", "end", interruption.STATE) or (
             event.name == "alarm" and data.get("priority") != "low"
         ):
-            points.append((axis.at(event.ms), 0.0))
+            points.append((axis.at(event.boot, event.ms), 0.0))
     return points
 
 

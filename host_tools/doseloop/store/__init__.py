@@ -1,5 +1,5 @@
 """The host's records: everything received from pumps, in one SQLite file."""
 
-from doseloop.store.database import RunRecord, Store
+from doseloop.store.database import RunRecord, Sample, Store
 
-__all__ = ["RunRecord", "Store"]
+__all__ = ["RunRecord", "Sample", "Store"]

@@ -13,18 +13,33 @@ from datetime import UTC, datetime
 from importlib import resources as package_files
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from doseloop import paths, results
 from doseloop.errors import DoseloopError, UsageError
-from doseloop.results import Event, Identity, Plan, Status
+from doseloop.results import Event, Identity, Plan, RunState, Status
 
 _BUSY_MS = 5000  # two programs may record at once; each transaction is far shorter
+
+_ENDS = ("end", "stop")
+_AL_PER_NL = 10**9
+
+
+class Sample(NamedTuple):
+    """A status as it was received; its time counts from the start of that boot."""
+
+    boot: int
+    status: Status
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as recorded. Steps and volume are None until its end was received."""
+    """One run as recorded. Steps and volume are None until its end was received.
+
+    `reason`: why it ended; "interrupted" while it hasn't and a reset has cut it short.
+    """
 
     id: int
     serial: str
@@ -77,7 +92,7 @@ class Store:
 
     def event(self, pump: Identity, event: Event) -> None:
         """Keep one event; one that is known already changes nothing."""
-        self._db.execute(
+        new = self._db.execute(
             "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 pump.serial,
@@ -90,8 +105,14 @@ class Store:
                 _now(),
             ),
         )
-        if event.run is not None and event.name in ("end", "stop"):
+        if event.run is None:
+            return
+        if event.name in _ENDS:
             self._finish(pump, event)
+        elif event.name == "interrupted" and event.data.get("why"):
+            self._finish(pump, self._as_end(pump, event))
+        elif new.rowcount and event.name in ("interrupted", "resume"):
+            self._mark(pump, event.run, "interrupted" if event.name == "interrupted" else None)
 
     def telemetry(self, pump: Identity, status: Status) -> None:
         """Keep one status; of two at the same instant of the pump the later one."""
@@ -153,6 +174,24 @@ class Store:
             ),
         )
 
+    def _mark(self, pump: Identity, run: str, reason: str | None) -> None:
+        self.begin_run(pump, run)
+        self._db.execute(
+            "UPDATE run SET reason = ? WHERE serial = ? AND run = ? AND ended IS NULL",
+            (reason, pump.serial, run),
+        )
+
+    def _as_end(self, pump: Identity, event: Event) -> Event:
+        """Return the end of a run that a reset ended and that the pump could not read again."""
+        counts = {name: event.data.get(name) for name in ("commanded_steps", "witnessed_steps")}
+        known = [sample.status for sample in self.samples(pump.serial, str(event.run))]
+        ordered = booked = None
+        if known and known[-1].run is not None and known[-1].syringe is not None:
+            ordered = known[-1].run.ordered_steps
+            booked = int(event.data["booked_in"]) * known[-1].syringe.al_per_step // _AL_PER_NL
+        data = {**counts, "reason": "reset", "ordered_steps": ordered, "delivered_nl": booked}
+        return replace(event, data=data)
+
     def _finish(self, pump: Identity, event: Event) -> None:
         self.begin_run(pump, str(event.run))
         keys = ("ordered_steps", "commanded_steps", "witnessed_steps", "delivered_nl")
@@ -192,6 +231,16 @@ class Store:
             )
         return _run(row)
 
+    def name_of(self, serial: str, run: RunState | None) -> str | None:
+        """Return the recorded name of a run's order."""
+        if run is None:
+            return None
+        rows = self._db.execute(
+            "SELECT order_name FROM run WHERE serial = ? AND run = ?", (serial, run.id)
+        )
+        row = rows.fetchone()
+        return None if row is None else row["order_name"]
+
     def last_event(self, serial: str, boot: int) -> int:
         """Return up to which number the events of a boot are recorded without a gap."""
         rows = self._db.execute(
@@ -226,30 +275,41 @@ class Store:
     def run_events(self, record: RunRecord) -> list[Event]:
         """Return the events from a run's start to its end, or to the start of the next one.
 
-        Alarms and syringe changes in between belong to it, though they do not name it.
+        Alarms and syringe changes in between belong to it, though they do not name it. A run that
+        a reset has interrupted goes on in a later boot, which begins with event 1 and 0 ms.
         """
         own = self.events(record.serial, record.run)
         if not own:
             return []
-        boot, first = own[0].boot, own[0].n
-        ended = [event.n for event in own if event.name in ("end", "stop")]
+        first = (own[0].boot, own[0].n)
+        ends = [
+            (event.boot, event.n)
+            for event in own
+            if event.name in _ENDS or (event.name == "interrupted" and event.data.get("why"))
+        ]
         found: list[Event] = []
         for event in self.events(record.serial):
-            if event.boot != boot or event.n < first or (ended and event.n > ended[-1]):
+            place = (event.boot, event.n)
+            if place < first or (ends and place > ends[-1]):
                 continue
             if event.name == "start" and event.run != record.run:
                 break
             found.append(event)
         return found
 
-    def statuses(self, serial: str, run: str) -> list[Status]:
+    def samples(self, serial: str, run: str) -> list[Sample]:
         """Return the recorded telemetry of a run, in the pump's time."""
         rows = self._db.execute(
-            "SELECT status FROM telemetry WHERE serial = ? AND run = ? ORDER BY boot, device_ms",
+            "SELECT boot, status FROM telemetry WHERE serial = ? AND run = ?"
+            " ORDER BY boot, device_ms",
             (serial, run),
         )
         return [
-            results.convert(json.loads(row["status"]), Status, "recorded status") for row in rows
+            Sample(
+                row["boot"],
+                results.convert(json.loads(row["status"]), Status, "recorded status"),
+            )
+            for row in rows
         ]
 
     # -- schema ----------------------------------------------------------------------------------

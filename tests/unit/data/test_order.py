@@ -121,6 +121,14 @@ def test_a_pca_by_hand(order_file):
     }
 
 
+@pytest.mark.requirement("C21")
+@pytest.mark.parametrize(("word", "compiled"), [("counted", None), ("apart", 1)])
+def test_whether_a_clinicians_bolus_counts_is_set(order_file, word, compiled):
+    text = f'schema = 1\nname = "x"\n[[step]]\n{PCA}\nboluses = "{word}"\n'
+    (step,) = load_order(order_file(text)).compiled()["steps"]
+    assert step.get("boluses_apart") == compiled
+
+
 def test_link_loss_and_drug(order_file):
     head = 'on_link_loss = "stop:60 s"\n[drug]\nname = "saline"\nweight = "10 kg"\n'
     order = load_order(order_file(ORDER.replace("[syringe]", head + "[syringe]")))
@@ -163,6 +171,7 @@ WRONG = [
     ),
     ('mode = "pause"', 'mode = "pca"\nbasal = "1 mL/h"', "E_ORDER", "step 2, dose: missing"),
     ('mode = "pause"', PCA, "E_ORDER", "a pca is an order of its own"),
+    ('mode = "pause"', f'{PCA}\nboluses = "no"', "E_ORDER", "'no' is not one of counted, apart"),
     ('mode = "pause"', 'mode = "wait"', "E_ORDER", "'wait' is not one of infuse, withdraw, bolus"),
     ('mode = "pause"\n', "", "E_ORDER", "step 2, mode: missing"),
     ("schema = 1", "schema = 2", "E_ORDER", "must be a whole number, 1 … 1"),

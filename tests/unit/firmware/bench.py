@@ -140,7 +140,7 @@ class PlayedDose:
             self._plan = self._plan[: self.seen]
             self.made = self.seen
 
-    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias, kind):
+    def begin(self, segments, steps, max_hz, stop_ramp, ends, bias, kind, lease):
         assert not self.active, "a motion runs already"
         assert self._pins.on and self._pins.way
         self.number = self.number + 1 & 0x3FFF

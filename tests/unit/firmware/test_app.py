@@ -150,12 +150,15 @@ def test_hello_collects_garbage_at_standstill_only(app, board):
 def test_a_status_fits_its_frame_whatever_stands(app, board, name, count):
     # After three days, with large figures: a host must be able to ask in an alarm above all.
     board.clock.now = 3 * 86_400_000_000
-    board.chip.serial_number = lambda: "e6614864d3215b2c"
+    app._who.update(serial="e6614864d3215b2c", board="pico_tmc2209", tier="simulated")
     run = app.controller.run
     run.order.name = name
     run.commanded = run.witnessed = run.booked_in = run.booked_out = run.takeup = 9_999_999
     run.ordered = run.kvo_steps = 19_999_999
     run._extra_al = 10**17
+    item = run.item()
+    item.kind, item.dose_al, item.volume_al, item.steps = "bolus", 10**17, 10**17, 345_678
+    item.rate = 10**14  # 60 mL in 25 days
     run.order.crc = "89abcdef"
     for code in sorted(parts.alarms.TABLE, key=len, reverse=True)[:count]:
         app.alarms.raise_(code)

@@ -11,6 +11,7 @@ from unit.firmware import flow
 from doseloop import resources
 
 arith = resources.firmware_module("arith")
+order = resources.firmware_module("order")
 
 volumes = st.integers(1, 10**18)
 rates = st.integers(1, 10**21)
@@ -55,6 +56,33 @@ def test_every_function_is_the_floor_of_the_exact_value(volume, rate, ms, al):
     assert arith.ticks_of(volume, rate) == math.floor(Fraction(volume, rate) * flow.HOUR_TICKS)
     assert arith.volume_in(ms, rate) == math.floor(Fraction(ms, flow.HOUR_TICKS) * rate)
     assert arith.rate_hz(al, rate) == math.ceil(Fraction(rate, al * 3600))
+
+
+@pytest.mark.requirement("A17")
+def test_what_a_single_fault_delivers_by_hand():
+    # 60 mL/h: 0.1 mL would last 6 s; main has its 3 s, and 0.9 s of queue: 65 uL, and a step.
+    # 100 mL/h: 0.1 mL lasts 3.6 s; less the queue main has 2.7 s. 0.1 mL, and a step.
+    # 144 mL/h: 2.5 s, of which main has 1.6 s: as little as it can do with.
+    # 1440 mL/h: so here too; ten times as much.
+    al, ml = 173530803503, 10**15
+    for rate, lease, volume in (
+        (60, 3_000_000, 65 * ml // 1000),
+        (100, 2_700_000, ml // 10),
+        (144, 1_600_000, ml // 10),
+        (1440, 1_600_000, ml),
+    ):
+        assert arith.lease_of(rate * ml) == lease
+        assert order.fault_volume(rate * ml, al) == volume + al
+
+
+@pytest.mark.requirement("A17")
+@given(rates, steps)
+def test_a_single_fault_delivers_a_tenth_of_a_millilitre_or_two_and_a_half_seconds(rate, al):
+    # IEC 60601-2-24 wants 0.1 mL or 1 s of the rate, whichever is more: kept up to 144 mL/h.
+    most = max(Fraction(10**14), Fraction(rate * 25, 36_000))
+    assert order.fault_volume(rate, al) - al <= most
+    if rate <= 144 * 10**15:
+        assert order.fault_volume(rate, al) - al <= 10**14
 
 
 @given(steps, rates)

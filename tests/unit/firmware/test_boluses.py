@@ -149,7 +149,8 @@ def test_at_the_limit_a_demand_is_refused_and_logged_and_the_basal_rate_goes_on(
     for nth in range(7):
         bench.run_to((6 * nth * MIN + 1) * 1000)
         ask(bench)
-    assert bench.events.since(0, 10**6)[-1]["why"] == "limit"
+    denied, alarm = bench.events.since(0, 10**6)[-2:]
+    assert (denied["why"], alarm["code"], alarm["priority"]) == ("limit", "A_LIMIT", "low")
     bench.run_to(bench.clock.now + 1_000_000)
     assert (bench.controller.state, bench.controller.rate()) == ("infusing", ML)
 

@@ -1,9 +1,15 @@
 """A dose on top of a run: the run's own rate and volume stay, and nothing is made up for later."""
 
 import pytest
-from unit.firmware.bench import errors
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.firmware.bench import errors, quantity
 from unit.firmware.test_modes import HOUR, MIN, intermittent
 from unit.firmware.test_therapy import AL, ML, SLOW, infuse, started, totals
+
+from doseloop import resources
+
+checks = resources.firmware_module("checks")
 
 
 @pytest.mark.requirement("C2")
@@ -75,6 +81,20 @@ def test_a_dose_that_can_not_be_given_is_refused(volume, rate, code):
 
 
 @pytest.mark.requirement("A13", "C18")
+@given(
+    st.integers(1, 300).map(lambda n: n * ML),
+    st.integers(1, 300).map(lambda n: n * ML),
+    st.integers(3, 3000),
+)
+def test_the_nearest_dose_that_is_named_is_accepted(flowing, rate, room):
+    with pytest.raises(errors.Refused) as caught:
+        checks.check_bolus(room * AL, rate, flowing, SLOW, room)
+    nearest = quantity.parse(caught.value.nearest, "volume")
+    if nearest >= AL:
+        checks.check_bolus(nearest, rate, flowing, SLOW, room)
+
+
+@pytest.mark.requirement("A13")
 def test_both_flows_together_stay_below_the_pumps_maximum():
     most = SLOW["limits"]["rate_max_al_per_h"]
     bench = started([infuse(6 * ML, 100 * ML)])

@@ -144,6 +144,15 @@ def test_the_plunger_ends_where_a_run_leaves_it(steps, fill, repeat, kvo):
     assert (seen.syringes, seen.full, seen.position_steps) == (syringes, full, at)
 
 
+@pytest.mark.requirement("C21")
+def test_the_plan_says_whether_a_clinicians_bolus_counts():
+    plan = Plan(1, HOUR, [Stretch("pca", 5 * ML, 1, HOUR)])
+    for more, words in (({}, "counted towards"), ({"boluses_apart": 1}, "given apart from")):
+        seen = look([{**pca(600_000), **more}])
+        lines = output.plan_text(plan, AL, "it", (), seen).splitlines()
+        assert f"  boluses  a clinician's are {words} the limits" in lines
+
+
 def test_the_lines_of_a_plan():
     seen = Outlook(
         60 * ML, 5 * ML, 12_494_217_852_216_000_000, 581_807_357_439,
@@ -151,12 +160,13 @@ def test_the_lines_of_a_plan():
         2, 1234567, 3_000_499, False,
     )  # fmt: skip
     plan = Plan(1, HOUR, [Stretch("pca", 5 * ML, 1, HOUR)])
-    lines = output.plan_text(plan, AL, "it", (), seen).splitlines()[-5:]
+    lines = output.plan_text(plan, AL, "it", (), seen).splitlines()[-6:]
     assert lines == [
         "  fastest  60 mL/h: 0.5 % of the pump's most, 12494 mL/h",
         "  slowest  5 mL/h: 8,593 times its least, 581.8 nL/h",
         "  any 1 h  at most 9.500 mL, asked for at every chance; limit 10 mL",
         "  any 4 h  at most 30.000 mL, asked for at every chance; limit 30 mL",
+        "  boluses  a clinician's are counted towards the limits",
         "  plunger  ends at step 1,234,567, 3.000 mL left, in syringe 2 (without demands)",
     ]
     assert max(map(len, lines)) <= 80

@@ -102,6 +102,7 @@ def test_a_reset_empties_no_window_and_ends_no_lockout():
     assert view["given"] == 0, "counts are the run's own"
 
 
+@pytest.mark.requirement("C14")
 def test_a_start_that_the_limit_leaves_no_room_for_names_the_wait():
     bench = begun()
     for nth in range(6):
@@ -246,6 +247,98 @@ def test_a_clinician_bolus_counts_and_is_kept_apart():
     with pytest.raises(errors.Refused) as caught:
         bench.controller.bolus_now(6 * ML, 60 * ML)
     assert caught.value.code == "E_LIMIT"
+    event = bench.events.since(0, 10**6)[-1]
+    assert (event["e"], event["why"], event["volume_al"]) == ("denied", "limit", 6 * ML)
+
+
+@pytest.mark.requirement("C21")
+def test_a_clinician_bolus_that_is_set_apart_leaves_the_limits_alone():
+    # 6 mL of the clinician's; then 10 mL less 4 h of 1 mL/h leave six doses of the patient's.
+    bench = begun({**STEP, "boluses_apart": 1})
+    to(bench, 5)
+    bench.controller.bolus_now(6 * ML, 60 * ML)
+    for nth in range(6):
+        to(bench, 20 + 6 * nth + 0.001)
+        assert ask(bench)["given_now"], nth
+    to(bench, 60)
+    view = ask(bench)
+    assert view["denied"]["limit"] == 1 and not view["boluses_count"]
+    assert (view["boluses"], view["bolus_nl"], view["given"]) == (1, 6 * 10**6, 6)
+    assert view["used_nl"] == [7 * 10**6]  # an hour of basal rate, six doses
+
+
+@pytest.mark.requirement("C14")
+def test_at_the_limit_it_warns_until_a_dose_may_be_given_again():
+    # Doses at 0, 6 … 30 min are 6 mL; with 4 h of basal rate 10 mL: the seventh is denied. Until
+    # 4 h have passed since the first began, whose last part leaves the window in its minute.
+    bench = begun()
+    for nth in range(6):
+        to(bench, 6 * nth + 0.001)
+        assert ask(bench)["given_now"]
+    assert bench.alarms.standing() == []
+    to(bench, 40)
+    assert ask(bench)["denied"]["limit"] == 1
+    assert ask(bench)["denied"]["limit"] == 2
+    assert bench.alarms.standing() == ["A_LIMIT"] and not bench.alarms.stopping()
+    # The dose was refused, not the basal rate: it had its room in every window before.
+    assert bench.controller.state == "infusing" and bench.controller.rate() == ML
+    logged = [event for event in bench.events.since(0, 10**6) if event["e"] in ("denied", "alarm")]
+    assert [event["e"] for event in logged] == ["denied", "alarm", "denied"]
+    assert (logged[0]["why"], logged[1]["priority"]) == ("limit", "low")
+    free = bench.table.run("pca", {})["allowed_from_ms"]
+    to(bench, free / MIN - 0.01)
+    assert bench.alarms.standing() == ["A_LIMIT"] and bench.controller.rate() == ML
+    to(bench, free / MIN + 1.1)
+    assert bench.alarms.standing() == []
+    assert bench.events.since(0, 10**6)[-1]["code"] == "A_LIMIT"
+    assert ask(bench)["given_now"]
+
+
+@pytest.mark.requirement("C14")
+def test_the_warning_of_a_limit_ends_with_a_dose_a_person_or_the_run():
+    def at_the_limit():
+        bench = begun({**STEP, "limit_4h_al": 0, "limit_1h_al": 2 * ML + ML // 2})
+        ask(bench)
+        to(bench, 10)
+        ask(bench)
+        assert bench.alarms.standing() == ["A_LIMIT"]
+        return bench
+
+    bench = at_the_limit()
+    bench.controller.clear()
+    assert bench.alarms.standing() == [] and bench.controller.state == "infusing"
+    assert ask(bench)["denied"]["limit"] == 2 and bench.alarms.standing() == ["A_LIMIT"]
+    bench = at_the_limit()
+    bench.controller.stop()
+    assert bench.alarms.standing() == []
+    bench = at_the_limit()
+    to(bench, bench.table.run("pca", {})["allowed_from_ms"] / MIN + 0.0001)
+    assert bench.alarms.standing() == ["A_LIMIT"], "main has not looked yet"
+    assert ask(bench)["given_now"]
+    assert bench.alarms.standing() == []
+
+
+@pytest.mark.requirement("C14")
+@pytest.mark.parametrize(("basal", "kvo"), [(0, 0), (ML, ML)])
+def test_what_keeps_the_vein_open_never_passes_a_limit(basal, kvo):
+    # A dose at the order's end; 3 mL/h of KVO on top of it would pass 2.1 mL in an hour.
+    step = {**STEP, "basal_al_per_h": basal, "duration_ms": 30 * MIN, "limit_4h_al": 0}
+    bench = Bench(SLOW)
+    bench.table.run("load", {"volume_al": 50 * ML})
+    step["limit_1h_al"] = 21 * ML // 10
+    bench.controller.plan(compiled([step], SLOW, kvo=3 * ML), False)
+    bench.controller.start()
+    to(bench, 29.99)
+    assert ask(bench)["given_now"]
+    to(bench, 120)
+    assert bench.controller.rate() == kvo
+    assert bench.controller.state == ("kvo" if kvo else "idle")
+    edges = [at for at, _ in bench.dose.edges]
+    hour = HOUR * 1000
+    worst = max(
+        sum(1 for at in edges[i:] if at < edges[i] + hour) for i in range(0, len(edges), 9)
+    )
+    assert worst <= 21 * ML // 10 // AL + 1
 
 
 @pytest.mark.requirement("C13")
@@ -270,6 +363,8 @@ def test_the_basal_rate_is_changed_within_the_limits():
         ({"basal_al_per_h": 1}, "E_RATE_LOW"),
         ({"basal_al_per_h": 3 * ML}, "E_LIMIT"),  # 12 mL in 4 h
         ({"lockout_ms": 59_999}, "E_DURATION"),
+        ({"boluses_apart": 2}, "E_ORDER"),
+        ({"boluses_apart": True}, "E_ORDER"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(change, code):

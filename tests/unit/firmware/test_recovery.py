@@ -23,6 +23,7 @@ def last(bench, name):
     return [e for e in bench.events.since(0, 10**6) if e["e"] == name][-1]
 
 
+@pytest.mark.requirement("B8", "F10")
 def test_a_reset_by_hand():
     # 1 mL at 5 mL/h: 5762 steps, the k-th at floor(k * 124942.17852216) us. At 60.4 s 483 are
     # made (483.42); the record is of 60 s or so.
@@ -46,6 +47,7 @@ def test_a_reset_by_hand():
     assert bench.reboot().controller.state == "idle", "it is over"
 
 
+@pytest.mark.requirement("B8")
 def test_a_loss_of_power_by_hand():
     # The same. Eight steps a second: kept every 7 s, and the books may be short of 50 + 2 * 9 + 1.
     bench = started([infuse(ML, 5 * ML)])
@@ -278,6 +280,24 @@ def test_flash_is_left_alone_while_the_queue_is_short():
     assert kept.read() != before
 
 
+@pytest.mark.requirement("C10")
+def test_a_damaged_history_of_doses_is_refused_and_breaks_nothing():
+    bench = started(MODES["pca"])
+    bench.run_to(41_700_000)
+    for name in ("pca.a", "pca.b"):
+        bench.storage.files[name] = "x"
+    bench = bench.reboot()
+    assert bench.controller.state == "interrupted"
+    for ask in (bench.controller.pca, bench.controller.demand, bench.controller.resume):
+        with pytest.raises(errors.Refused) as caught:
+            ask()
+        assert caught.value.code == "E_STORE"
+    bench.controller.clear()
+    bench.controller.resume()
+    assert bench.controller.pca()["demands"] == 0
+    assert bench.controller.state == "infusing"
+
+
 def test_the_record_fits_into_the_directory():
     # littlefs keeps a file of up to 512 bytes inside its directory: a second costs no block then.
     big = [infuse(49 * ML, 1234 * ML // 7)] * 9
@@ -347,6 +367,7 @@ def interrupt(bench, how):
     return bench
 
 
+@pytest.mark.requirement("A9", "C23")
 @pytest.mark.parametrize("then", ["resume", "abandon"])
 @pytest.mark.parametrize(
     "how", ["pause", "break", "stop", "bolus", "rate", "link", "reset", "power cut", "empty"]
@@ -402,6 +423,7 @@ acts = st.lists(
 )
 
 
+@pytest.mark.requirement("B8", "C22", "C23")
 @settings(max_examples=150)
 @given(st.lists(any_step, min_size=1, max_size=4), acts, st.sampled_from([None, 20 * ML]))
 @example([infuse(10 * AL, 60 * ML)], [(1, "reset", ML), (1, "reset", ML)], None)

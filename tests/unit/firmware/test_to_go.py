@@ -1,5 +1,7 @@
 """What is still to go: volume and time before and during a run, and where they end."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,6 +163,61 @@ def test_time_and_steps_to_go_are_those_that_come(steps, acts, kvo):
     end = next(event for event in bench.events.since(0, 10**6) if event["e"] == "end")
     assert abs(end["ms"] - at // 1000 - ms) <= 1000 + 32
     assert 0 <= end["witnessed_steps"] - made - steps <= 1  # the one in flight
+
+
+@pytest.mark.requirement("F14")
+def test_what_is_left_of_a_dose_by_hand():
+    # 1 mL at 60 mL/h over 6 mL/h: after 15 of its 60 s there are 0.75 mL and 45 s to go; a step
+    # of 0.17 uL comes every 9.5 ms.
+    bench = started([infuse(6 * ML, 6 * ML)])
+    bench.run_to(10 * MIN * 1000)
+    assert "bolus_left_ms" not in bench.status()["run"]
+    bench.controller.bolus_now(ML, 60 * ML)
+    for s, left in ((0, 60), (15, 45), (59, 1)):
+        bench.run_to((10 * 60 + s) * 10**6)
+        bench.controller.service()
+        run = bench.status()["run"]
+        assert run["bolus_nl"] == 10**6
+        assert abs(run["bolus_left_nl"] - left * 10**6 / 60) <= AL / 10**9
+        assert abs(run["bolus_left_ms"] - left * 1000) <= 10
+    bench.run_to((11 * 60 + 1) * 10**6)
+    bench.controller.service()
+    assert "bolus_left_ms" not in bench.status()["run"]
+
+
+@pytest.mark.requirement("F14")
+def test_what_is_left_of_a_bolus_step_by_hand():
+    # The second of two steps: 1 mL at 60 mL/h; half of it after 30 s. The infusion has no line.
+    steps = [infuse(ML, 60 * ML), {**infuse(ML, 60 * ML), "mode": "bolus"}, infuse(ML, 60 * ML)]
+    bench = started(steps)
+    bench.run_to(90 * 10**6)
+    run = bench.status()["run"]
+    assert (bench.controller.state, run["step"]) == ("bolus", 2)
+    assert abs(run["bolus_left_nl"] - 10**6 // 2) <= AL / 10**9
+    assert abs(run["bolus_left_ms"] - 30_000) <= 11
+
+
+@pytest.mark.requirement("F14")
+@settings(max_examples=60)
+@given(volumes, rates, rates, st.lists(st.integers(1, 3_000_000), max_size=8), st.booleans())
+def test_what_is_left_of_a_dose_is_what_comes(volume, dose_rate, rate, looks, pauses):
+    # The model: dose_al of it in proportion to the time, from the first step to the end event.
+    steps = [{"mode": "pause", "duration_ms": 3_600_000}] if pauses else [infuse(ML, rate)]
+    bench = started(steps)
+    bench.run_to(1_000_000)
+    bench.controller.bolus_now(volume, dose_rate)
+    begun, shown = bench.clock.now, []
+    for ticks in looks:
+        bench.run_to(bench.clock.now + ticks)
+        bench.controller.service()
+        run = bench.status()["run"]
+        if "bolus_left_ms" in run:
+            shown.append((bench.clock.now, run["bolus_left_ms"], run["bolus_left_nl"]))
+    whole = Fraction(volume * 3600 * 10**6, dose_rate)  # ticks
+    for at, ms, nl in shown:
+        left = begun + whole - at
+        assert abs(ms - left / 1000) <= 1000 + 32
+        assert abs(nl - left * volume / whole / 10**9) <= AL / 10**9 + 1
 
 
 # -- the end --------------------------------------------------------------------------------------

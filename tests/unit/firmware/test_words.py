@@ -1,8 +1,16 @@
 """Plain words at a terminal."""
 
+import ast
+import re
+
 import pytest
 from unit.firmware.bench import commands, configuration, errors
 from unit.firmware.wire_host import Host
+
+from doseloop import resources
+
+words = resources.firmware_module("words")
+FIRMWARE = resources.firmware_root() / "pump"
 
 
 @pytest.fixture
@@ -66,3 +74,56 @@ def test_a_person_at_a_terminal(terminal):
     assert b"E_LINE" in terminal.raw("infuse 5 µL 5 mL/h\n".encode())
     assert b"E_LINE" in terminal.raw(b"x" * 3000 + b"\n")
     assert terminal.raw(b"\n\r\n   \n") == b""
+
+
+@pytest.mark.requirement("F7")
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("rate", 5 * 10**15, "5 mL/h"),
+        ("old", 25 * 10**14, "2.5 mL/h"),
+        ("rate_al_per_h", 10**15, "1 mL/h"),
+        ("t0", 1_234_567, "1234567 us"),
+        ("given_al", 10**15, "1 mL"),
+        ("remaining_nl", 2_500_000, "2.5 mL"),
+        ("duration_ms", 90_000, "90 s"),
+        ("ms_long", 3_600_000, "1 h"),
+        ("witnessed_steps", 7, "7"),
+        ("applies", True, "True"),
+        ("uncertain_steps", None, "None"),
+    ],
+)
+def test_a_fact_is_shown_with_its_unit(key, value, shown):
+    assert words.fact(key, value) == f" {key}={shown}"
+
+
+@pytest.mark.requirement("F7")
+def test_an_event_at_a_terminal_has_units(terminal):
+    terminal.raw(b"load 50 mL\n")
+    terminal.raw(b"infuse 2.5 mL 5 mL/h\n")
+    text = terminal.raw(b"start\n").decode()
+    (stretch,) = [line for line in text.splitlines() if " stretch " in line]
+    assert " rate=5 mL/h " in stretch and " t0=0 us " in stretch and " tick_hz=1000000" in stretch
+
+
+@pytest.mark.requirement("F7")
+def test_the_protocol_names_the_unit_of_every_field_of_an_event():
+    found = {"ms"}
+    for file in FIRMWARE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("events.add"):
+                found |= {keyword.arg for keyword in node.keywords if keyword.arg}
+            elif isinstance(node, ast.FunctionDef) and node.name == "totals":
+                for made in ast.walk(node):
+                    if isinstance(made, ast.Dict):
+                        found |= {key.value for key in made.keys if isinstance(key, ast.Constant)}
+    assert {"rate", "t0", "given_al", "delivered_nl"} <= found
+    text = (FIRMWARE.parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    table = text.split("## Fields of events")[1].split("##")[0]
+    rows = [row.split("|") for row in table.splitlines() if row.startswith("| `")]
+    listed = {name: row[2].strip() for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    assert set(listed) == found
+    assert {name: listed[name] for name in ("rate", "old")} == {"rate": "aL/h", "old": "aL/h"}
+    for name, unit in listed.items():
+        for suffix, its in (("_al", "aL"), ("_nl", "nL"), ("_ms", "ms"), ("_steps", "steps")):
+            assert not name.endswith(suffix) or unit == its, name

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from doseloop.errors import FileError
 from doseloop.report import edges
@@ -126,3 +127,52 @@ def test_a_damaged_trace_is_named(tmp_path):
         edges.read_trace(path)
     with pytest.raises(FileError):
         edges.read_trace(tmp_path / "missing.txt")
+
+
+def in_boot(boot: int, event: Event) -> Event:
+    return replace(event, boot=boot)
+
+
+def interrupted(boot: int) -> Event:
+    return Event(2, boot, 0, "interrupted", "1-1", {"uncertain_steps": 60})
+
+
+@given(
+    st.lists(st.tuples(rates, st.integers(1, 40), st.integers(0, 40)), min_size=2, max_size=4),
+    st.integers(1, 10**12),
+)
+def test_a_trace_over_resets_is_held_against_each_boot(parts, off_ns):
+    # Each boot counts its ticks from zero; the power fails after some of the steps.
+    events, times, begins, made = [], [], 0, 0
+    for boot, (rate, steps, left) in enumerate(parts, 1):
+        event = in_boot(boot, stretch(3, 5_000_000, rate, steps + left))
+        events += [interrupted(boot), event] if boot > 1 else [event]
+        times += [begins + at for at in ideal(event)[:steps]]
+        made += steps
+        # Off, and on again: 5 s of it at least, so never the instant of the next step.
+        period = times[-1] - times[-2] if steps > 1 else 0
+        begins = times[-1] + off_ns + 2 * period
+    found = edges.compare(times, events)
+    assert len(found.errors_ns) == made == len(times)
+    assert found.worst_ns == 0
+
+
+def test_a_late_edge_after_a_reset_is_found():
+    first, second = stretch(1, 0, 60 * ML, 100), in_boot(2, stretch(3, 70_000, 60 * ML, 50))
+    times = ideal(first)[:30] + [at + 9_123_456_789 for at in ideal(second)]
+    times[40] += 2500
+    found = edges.compare(times, [first, interrupted(2), second])
+    assert len(found.errors_ns) == 80 and found.errors_ns[40] == found.worst_ns == 2500
+
+
+def test_ramps_on_both_sides_of_a_reset_are_left_out():
+    first, second = stretch(1, 0, 60 * ML, 100), in_boot(2, stretch(4, 70_000, 60 * ML, 50))
+    stop = Event(2, 1, 1810, "ramp", "1-1", {"why": "stop", "steps": 3, "ticks": 9})
+    ended = Event(3, 1, 1850, "stretch_end", "1-1", {"steps": 30})
+    up = Event(3, 2, 50, "ramp", "1-1", {"why": "up", "steps": 2, "ticks": 9})
+    ramp_down = [1_801_000_000, 1_802_000_000, 1_804_000_000]
+    ramp_up = [9_000_000_000 + 50_000_000, 9_000_000_000 + 60_000_000]
+    late = [at + 9_000_000_000 for at in ideal(second)]
+    times = ideal(first)[:30] + ramp_down + ramp_up + late
+    found = edges.compare(times, [first, stop, ended, interrupted(2), up, second])
+    assert (len(found.errors_ns), found.worst_ns, found.excluded) == (80, 0, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -101,6 +102,17 @@ def test_status_for_people():
     assert "39.123 mL" in text
 
 
+@pytest.mark.requirement("F14")
+def test_status_shows_what_is_left_of_a_bolus():
+    now = status(100, "bolus")
+    assert "bolus " not in output.status_text(now)
+    run = msgspec.structs.replace(now.run, bolus_left_nl=750_000, bolus_left_ms=44_990)
+    text = output.status_text(msgspec.structs.replace(now, run=run))
+    assert [line for line in text.splitlines() if line.startswith("bolus ")] == [
+        "bolus      0.750 mL, 0:00:45 to go"
+    ]
+
+
 def test_without_a_terminal_progress_is_a_line_every_ten_per_cent(capsys):
     with output.Progress(1000, plain=True) as progress:
         for witnessed in range(0, 1001, 20):
@@ -132,3 +144,5 @@ def test_event_lines():
     assert output.describe(event) == "A_DRIFT (high): x"
     assert output.event_line(event).startswith("1:7")
     assert "code=A_DRIFT" in output.event_line(event)
+    event = Event(8, 1, 61_500, "rate", "1-1", {"old": 5 * ML, "rate": 6 * ML, "applies": True})
+    assert output.event_line(event).endswith("rate run 1-1 old=5 mL/h rate=6 mL/h applies=True")

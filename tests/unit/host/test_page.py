@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from doseloop.errors import FileError, UsageError
@@ -152,3 +153,48 @@ def test_a_chart_keeps_every_point_inside_its_frame():
 def test_a_chart_without_points_still_renders():
     assert Chart("s", "mL", [Series("a", "ordered", [])]).render().endswith("</svg>")
     assert bars(["a"], [0], "x", "y").endswith("</svg>")
+
+
+@pytest.mark.requirement("B8")
+def test_a_run_over_a_reset_is_one_page(store, tmp_path):
+    # Boot 1 is last heard of at 5400 ms with 90 steps; 85 were kept. Boot 2 goes on at 1000 ms.
+    record(store, ended=False)
+    after = msgspec.structs.replace(PUMP, boot=2)
+    counts = {"commanded_steps": 85, "witnessed_steps": 85, "booked_in": 85}
+    store.event(
+        after,
+        Event(1, 2, 0, "interrupted", "1-1", {**counts, "uncertain_steps": 60, "why": None}),
+    )
+    alarm = {"code": "A_RESET", "priority": "high", "text": "x"}
+    store.event(after, Event(2, 2, 0, "alarm", None, alarm))
+    text = written(tmp_path)
+    assert ">interrupted<" in text and "<b>90</b><span>steps witnessed" in text
+    data = {"t0": 10**6, "rate": 60 * ML, "tick_hz": 10**6, "al_per_step": AL, "steps": 15}
+    store.event(after, Event(3, 2, 1000, "resume", "1-1"))
+    store.event(after, Event(4, 2, 1000, "stretch", "1-1", {**data, "dir": 1}))
+    store.telemetry(after, status(1600, 95))
+    ended = dict.fromkeys(("ordered_steps", "commanded_steps", "witnessed_steps"), 100)
+    end = {**ended, "delivered_nl": 100_000, "reason": "done"}
+    store.event(after, Event(5, 2, 1900, "end", "1-1", end))
+    text = written(tmp_path)
+    assert ">complete, interrupted<" in text
+    assert "interrupted this run after\n85 steps" in text
+    assert "up to 0.060 mL (60 steps) may have flowed beyond that" in text
+    assert "<b>0:00:08</b><span>time of the pump" in text  # 5.4 s and 1.9 s
+    assert text.count(">reset</text>") == 1
+    assert re.search(r'"n">2:4</td>\s*<td class="n">6.400 s', text)  # 5.4 s and 1 s
+    assert "A_RESET</text>" not in text
+    # The curve stands from 5.4 s to 6.4 s, and never goes back in time.
+    (curve,) = re.findall(r'class="delivered" points="([^"]*)"', text)[:1]
+    xs = [float(point.split(",")[0]) for point in curve.split()]
+    assert xs == sorted(xs)
+
+
+def test_exact_counts_after_a_reset_say_so(store, tmp_path):
+    record(store, ended=False)
+    after = msgspec.structs.replace(PUMP, boot=2)
+    counts = {"commanded_steps": 90, "witnessed_steps": 90, "booked_in": 90}
+    store.event(
+        after, Event(1, 2, 0, "interrupted", "1-1", {**counts, "uncertain_steps": 0, "why": None})
+    )
+    assert "The counts are exact: power was not lost." in written(tmp_path)

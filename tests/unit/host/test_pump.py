@@ -221,3 +221,49 @@ def test_a_reply_that_makes_no_sense_is_a_link_error(opened):
     pump, _ = opened(("status", ok(**{**STATUS, "state": 5})))
     with pytest.raises(LinkError, match=r"status makes no sense.*state"):
         pump.status()
+
+
+def test_a_pump_is_found_again_on_another_port():
+    scripts = [
+        Scripted(("hello", ok(**{**IDENTITY, "serial": "00b2"}))),
+        Scripted(("hello", ok(**{**IDENTITY, "boot": 4, "last_event": 2})), ("watch", ok()),
+                 ("events", page(1, 2, boot=4, last=2))),
+    ]  # fmt: skip
+    asked: list[str] = []
+
+    def again(serial: str) -> Scripted:
+        asked.append(serial)
+        return scripts.pop(0)
+
+    first = Scripted(("hello", ok(**IDENTITY)), ("watch", ok()))
+    with Pump(first, deadline_s=0.05, again=again) as pump:
+        pump.watch(500)
+        first.says(frame(1))
+        assert numbers(pump, 1) == [1]
+        first.vanishes()
+        with pytest.raises(LinkError, match="went away"):
+            pump.message(5.0)
+        with pytest.raises(LinkError, match="another pump now: 00b2"):
+            pump.reopen()
+        assert pump.identity.boot == 3
+        pump.reopen()
+        assert (pump.restarts, pump.identity.boot, asked) == (1, 4, ["00a1", "00a1"])
+        assert numbers(pump, 2) == [1, 2]
+
+
+def test_a_cable_that_was_plugged_in_again_loses_no_event():
+    later = Scripted(("hello", ok(**{**IDENTITY, "last_event": 3})),
+                     ("events", page(2, 3, last=3)))  # fmt: skip
+    first = Scripted(("hello", ok(**IDENTITY)))
+    with Pump(first, deadline_s=0.05, again=lambda serial: later) as pump:
+        first.says(frame(1))
+        assert numbers(pump, 1) == [1]
+        pump.reopen()
+        assert numbers(pump, 2) == [2, 3]
+        assert pump.restarts == 0
+
+
+def test_a_transport_of_ones_own_is_not_opened_again(opened):
+    pump, _ = opened()
+    with pytest.raises(LinkError, match="can't be opened again"):
+        pump.reopen()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
 import pytest
 
 from doseloop.errors import DoseloopError, UsageError
-from doseloop.results import Event, Identity, Plan, Stretch
+from doseloop.results import Event, Identity, Plan, PumpId, RunState, Status, Stretch, SyringeState
 from doseloop.store import Store
 from doseloop.store.database import migrations
 
@@ -115,3 +116,52 @@ def test_records_of_newer_tools_are_left_alone(tmp_path):
     with pytest.raises(DoseloopError, match="newer tools") as caught:
         Store(path)
     assert caught.value.code == "E_RECORDS"
+
+
+def interrupted(why: str | None = None) -> Event:
+    data = {"commanded_steps": 5, "witnessed_steps": 5, "booked_in": 5, "uncertain_steps": 2}
+    return Event(2, 3, 0, "interrupted", "2-1", {**data, "why": why})
+
+
+AFTER = msgspec.structs.replace(PUMP, boot=3)
+
+
+@pytest.mark.requirement("B8")
+def test_a_run_that_a_reset_interrupted_goes_on_in_the_next_boot(store):
+    for event in run_of_events()[:-1]:
+        store.event(PUMP, event)
+    store.event(AFTER, Event(1, 3, 0, "boot"))
+    store.event(AFTER, interrupted())
+    (run,) = store.runs()
+    assert (run.reason, run.ended) == ("interrupted", None)
+    store.event(AFTER, Event(3, 3, 9, "resume", "2-1"))
+    store.event(AFTER, interrupted())  # received once more
+    assert store.find_run("2-1").reason is None
+    store.event(AFTER, Event(4, 3, 50, "end", "2-1", END))
+    store.event(AFTER, Event(5, 3, 60, "start", "3-1"))
+    (run,) = (run for run in store.runs() if run.run == "2-1")
+    assert (run.reason, run.witnessed_steps) == ("done", 9)
+    found = [(event.boot, event.n) for event in store.run_events(run)]
+    assert found == [(2, 1), (2, 2), (2, 3), (2, 4), (3, 1), (3, 2), (3, 3), (3, 4)]
+
+
+def test_a_run_that_the_pump_could_not_read_again_has_ended_with_the_reset(store):
+    for event in run_of_events()[:-1]:
+        store.event(PUMP, event)
+    state = RunState("2-1", 1, 9, 5, 5, 5, 4, 0)
+    syringe = SyringeState("s", 3 * 10**9, 0, 0)
+    status = Status(1, PumpId("00a1", "0.1.0", 1), "infusing", 45, 4, state, 1, 10**6, syringe)
+    store.telemetry(PUMP, status)
+    store.event(AFTER, interrupted("another configuration is in force"))
+    store.event(AFTER, Event(3, 3, 9, "config"))
+    (run,) = store.runs()
+    assert (run.reason, run.witnessed_steps, run.ordered_steps) == ("reset", 5, 9)
+    assert run.delivered_nl == 15
+    assert store.run_events(run)[-1].name == "interrupted"
+
+
+def test_what_kept_the_vein_open_had_ended_before(store):
+    for event in run_of_events():
+        store.event(PUMP, event)
+    store.event(AFTER, interrupted("the order was done; it kept the vein open"))
+    assert store.find_run("2-1").reason == "done"

@@ -1,14 +1,14 @@
 """The firmware compiles for the RP2040 and stays within the heap that a stock Pico leaves.
 
-63,066 bytes of .mpy left 113 kB of heap free as deployed (`make perf`, emulated chip, genuine
-1.28.0 image); the goal is 100 kB, and a byte more of .mpy costs up to 1.6 of heap. The heap itself
+63,066 bytes of .mpy at boot left 113 kB of heap free as deployed, 71,000 left 105.5 kB (`make perf`,
+emulated chip, genuine 1.28.0 image); the goal is 100 kB, and a byte more costs up to 1.6 of heap. The heap itself
 is measured where an image is present (tests/emulated/test_performance.py).
 """
 
 from doseloop import resources
 from doseloop.flash.build import build
 
-BUDGET_BYTES = 72_000  # of what a boot loads
+BUDGET_BYTES = 73_000  # of what a boot loads
 LATER_BYTES = 9_000  # of what an order brings with it
 LATER = ("pump/patient.mpy", "pump/pca.mpy", "pump/limiter.mpy")
 BORROWED = ("pump/order.mpy", "pump/config.mpy", "pump/recovery.mpy")  # borrow.py gives it back
