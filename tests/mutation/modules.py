@@ -22,7 +22,7 @@ PARTS = {
     "limiter": {"limiter": ["test_limiter_merge", "test_limiter"]},
     "modes": {
         "program": ["test_program", "test_run_reset", "test_order"],
-        "pca": ["test_pca", "test_pca_later", "test_square"],
+        "pca": ["test_pca", "test_pca_later"],
         "checks": ["test_order", "test_order_refused", "test_square"],
         "order": ["test_order", "test_order_refused"],
         "bolus": ["test_bolus"],

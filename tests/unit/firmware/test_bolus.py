@@ -177,6 +177,13 @@ def test_an_end_cuts_both_short(suspended, run):
     assert [fields["given_al"] for _, fields in suspended._events] == [50, 200]
 
 
+def test_an_end_finds_one_of_them_over(suspended, run):
+    run.items.pop(0)
+    suspended.end(run)
+    assert suspended.item is suspended.square is None and len(run.items) == 1
+    assert [fields["given_al"] for _, fields in suspended._events] == [100, 200]
+
+
 def test_a_reset_ends_both(bolus, run):
     run.items[:0] = [Item(100), Item(400)]
     bolus.take_over(run)
