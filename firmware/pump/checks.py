@@ -84,5 +84,5 @@ def check_bolus(volume_al, rate, flowing, config, room_steps):
     room = max(0, room_steps - 1) * al
     if volume_al + arith.volume_of(flowing, arith.duration_of(volume_al, rate) + 1) > room:
         less = max(0, room - arith.volume_of(flowing, 2))  # both round up to a millisecond
-        text = quantity.format(less * rate // (rate + flowing), "volume")
+        text = quantity.format(less * rate // (rate + flowing) // 10**9 * 10**9, "volume")
         raise Refused("E_VOLUME", "the syringe has less left than the bolus", text, text)

@@ -71,7 +71,7 @@ class Journal:
 
     def keep(self, record):
         """Put a record in the place of the last one. Raise OSError."""
-        self._runs.write(json.dumps(record))
+        self._runs.write(json.dumps(record, separators=(",", ":")))
 
     def recall(self):
         """Return the record of a run that did not end, as look() made it, else None."""

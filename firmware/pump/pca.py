@@ -121,7 +121,7 @@ class Pca:
         """Return whether a limit would deny a demand now, whatever else would."""
         self._settle(now_ms)
         piece = (_ms(self.dose_al, self.dose_rate), self.basal + self.dose_rate)
-        return self._limiter.refuses(now_ms, [piece], self.basal) is not None
+        return self._limiter.refuses(now_ms, [piece] + self._rest(now_ms), self.basal) is not None
 
     def allowed_from(self, now_ms):
         """Return when a demand would first be given, None when not as things stand.
@@ -170,9 +170,8 @@ class Pca:
             at = dose[0]
         if len(self._giving) > 1:
             # Whichever of the two flows faster may flow while this is the last that is stored.
-            rates = [self.basal + dose[3] for dose in self._giving if dose[5]]
             history[0].append(0)
-            history[1].append(max(rates + [self.basal]))
+            history[1].append(max([self._with(dose) for dose in self._giving]))
         since = None if self._last is None else now_ms - self._last
         return [history, since, self._count[:], volume, self._denied[:]]
 
@@ -222,16 +221,20 @@ class Pca:
         """Return whether a dose is under way that no other suspends."""
         return bool(self._giving) and not self._giving[-1][6]
 
+    def _with(self, dose):
+        """Return what flows with a dose, as far as it counts towards the limits."""
+        return self.basal + (dose[3] if dose[5] else 0)
+
     def _flows(self):
-        """Return the rate that flows, as far as it counts towards the limits."""
-        if not self._giving:
-            return self.basal
-        _, _, _, rate, _, counts, _ = self._giving[-1]
-        return self.basal + (rate if counts else 0)
+        return self._with(self._giving[-1]) if self._giving else self.basal
 
     def _rest(self, now_ms):
-        """Return what is left of a square dose that flows, as pieces for the limiter."""
-        return [(self._giving[0][0] - now_ms, self._flows())] if self._giving else []
+        """Return what is left of a square dose from now on, or from the end of the one that
+        suspends it, as pieces for the limiter."""
+        if not self._giving or not self._giving[0][6]:
+            return []
+        since = self._giving[1][0] if len(self._giving) > 1 else now_ms
+        return [(self._giving[0][0] - since, self._with(self._giving[0]))]
 
     def _settle(self, now_ms):
         """Close the doses under way at their own ends, however late this is asked."""

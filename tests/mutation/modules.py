@@ -23,12 +23,12 @@ PARTS = {
     "modes": {
         "program": ["test_program", "test_run_reset", "test_order"],
         "pca": ["test_pca", "test_pca_later"],
-        "checks": ["test_order", "test_order_refused"],
+        "checks": ["test_order", "test_order_refused", "test_square"],
         "order": ["test_order", "test_order_refused"],
         "bolus": ["test_bolus"],
         "patient": ["test_patient_record", "test_patient"],
     },
-    "ledger": {"run": ["test_run", "test_run_dose", "test_run_reset"]},
+    "ledger": {"run": ["test_run", "test_run_dose", "test_run_reset", "test_square"]},
 }
 # Seconds each: every mutant that survives would pay for them. They are in `make test`.
 OMITTED = [

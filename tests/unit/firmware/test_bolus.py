@@ -61,7 +61,9 @@ def test_a_dose_wanted_is_given_once(bolus, run):
     assert bolus.item is None
     bolus.begin(run)
     assert bolus.item is run.item() and (bolus.item.dose_al, run.rate) == (100, 60)
-    assert bolus._events == [("bolus", {"run": "r1", "volume_al": 100, "rate": 60, "square": False})]
+    assert bolus._events == [
+        ("bolus", {"run": "r1", "volume_al": 100, "rate": 60, "square": False})
+    ]
     bolus.begin(run)
     bolus.follow(run)  # it is still under way
     assert len(run.items) == 2 and len(bolus._events) == 1
@@ -123,6 +125,70 @@ def test_a_reset_ends_the_dose_that_was_under_way(bolus, run):
         bolus.take_over(run)
         run.items.clear()
     assert bolus.item is None and len(bolus._events) == 1
+
+
+@pytest.fixture
+def suspended(bolus, run):
+    """A square bolus of 400, and a normal one of 100 that suspends it."""
+    bolus.want(400, 6, True)
+    bolus.begin(run)
+    assert bolus.square is bolus.item is run.item()
+    bolus.want(100, 60)
+    bolus.begin(run)
+    assert [item.dose_al for item in run.items] == [100, 400, 0]
+    assert bolus.square is run.items[1] and bolus.item is run.items[0]
+    assert bolus._events == [
+        ("bolus", {"run": "r1", "volume_al": 400, "rate": 6, "square": True}),
+        ("bolus", {"run": "r1", "volume_al": 100, "rate": 60, "square": False}),
+    ]
+    bolus._events.clear()
+    return bolus
+
+
+def test_a_square_bolus_goes_on_after_the_one_that_suspended_it(suspended, run):
+    run.items.pop(0)
+    suspended.follow(run)
+    assert suspended.item is suspended.square is run.item()
+    assert suspended._events == [("bolus_end", {"run": "r1", "given_al": 100})]
+    run.items.pop(0)
+    suspended.follow(run)
+    assert suspended.item is suspended.square is None
+    assert suspended._events[1:] == [("bolus_end", {"run": "r1", "given_al": 400})]
+
+
+def test_both_over_before_anybody_looked(suspended, run):
+    del run.items[:2]
+    suspended.follow(run)
+    assert suspended.item is suspended.square is None
+    assert [fields["given_al"] for _, fields in suspended._events] == [100, 400]
+
+
+def test_one_over_before_a_third_is_given(suspended, run):
+    run.items.pop(0)
+    suspended.want(50, 60)
+    suspended.begin(run)
+    assert [item.dose_al for item in run.items] == [50, 400, 0]
+    assert suspended.item is run.items[0] and suspended.square is run.items[1]
+
+
+def test_an_end_cuts_both_short(suspended, run):
+    suspended.end(run)
+    assert suspended.item is suspended.square is None and len(run.items) == 1
+    assert [fields["given_al"] for _, fields in suspended._events] == [50, 200]
+
+
+def test_an_end_finds_one_of_them_over(suspended, run):
+    run.items.pop(0)
+    suspended.end(run)
+    assert suspended.item is suspended.square is None and len(run.items) == 1
+    assert [fields["given_al"] for _, fields in suspended._events] == [100, 200]
+
+
+def test_a_reset_ends_both(bolus, run):
+    run.items[:0] = [Item(100), Item(400)]
+    bolus.take_over(run)
+    assert bolus.item is bolus.square is None and len(run.items) == 1
+    assert [fields["given_al"] for _, fields in bolus._events] == [50, 200]
 
 
 def test_a_held_bolus_lasts_300_ms_beyond_the_last_hold(bolus):

@@ -125,3 +125,15 @@ def test_it_divides_once_a_second_at_most(monkeypatch):
     for ms in range(0, 10_000, 20):  # telemetry, 50 times a second
         bench.run_to(ms * 1000)
     assert 9 <= len(asked) <= 11
+
+
+def test_a_patient_may_ask_beside_a_square_bolus():
+    # 4 mL: 1 mL/h, 1 mL over 2 h and a dose of 1 mL every 6 min are 11.5 mL/h. Below 11.5/6 mL it
+    # may be empty in 10 min: 4 mL - 83 1/3 min at 1.5 mL/h. By 1.5 mL/h alone, not in these 2 h.
+    bench = patient(4 * ML, limit_4h_al=20 * ML)
+    bench.run_to(10 * SECOND)
+    bench.controller.bolus_now(ML, None, 2 * HOUR)
+    bench.run_to(83 * MIN * 1000)
+    assert warned_at(bench) is None
+    bench.run_to(84 * MIN * 1000)
+    assert warned_at(bench) is not None

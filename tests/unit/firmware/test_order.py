@@ -108,6 +108,7 @@ def test_an_order_by_hand():
         "fill_al": ML,
         "order_crc": "0123abcd",
         "al_per_step": 7,
+        "fault_al": 66 * ML // 1000,  # 3 s of lease, 0.9 s of queue at 60 mL/h, and a step
     }
     plain = made(ONE)
     assert (plain.fill_al, plain.kvo, plain.stop_ms) == (None, None, None)
@@ -187,7 +188,7 @@ def test_a_pca_keeps_its_rules_and_lasts_a_day():
     assert (taken.mode, taken.rate, taken.volume_al, taken.duration_ms) == (
         "pca", ML, 24 * ML, 24 * HOUR,
     )  # fmt: skip
-    assert taken.pca == (ML, 60 * ML, 6 * MIN, [(4 * HOUR, 10 * ML)])
+    assert taken.pca == (ML, 60 * ML, 6 * MIN, [(4 * HOUR, 10 * ML)], True)
     asked = {**PCA, "limit_1h_al": 3 * ML, "duration_ms": HOUR}
     del asked["basal_al_per_h"]
     (taken,) = made(asked).steps
@@ -241,9 +242,9 @@ def test_a_bolus_on_top_by_hand():
     # 1 mL at 60 mL/h lasts 1 min, in which 6 mL/h give 0.1 mL, and a millisecond more than that,
     # 6e15 / 3.6e6 = 1666666666 aL: 1100.0017 steps, so 1101, and one that both may share.
     assert checks.check_bolus(ML, 60 * ML, 6 * ML, CONFIG, 1102) is None
-    # 1100 steps at 60 of 66 mL/h: 1 mL, that millisecond apart
+    # 1100 steps at 60 of 66 mL/h: 1 mL, less what 2 ms of rounding take, in whole nL
     assert refusal(checks.check_bolus, ML, 60 * ML, 6 * ML, CONFIG, 1101) == (
-        "E_VOLUME", "the syringe has less left than the bolus", "1 mL", "1 mL", LOWER_VOLUME,
+        "E_VOLUME", "the syringe has less left than the bolus", "0.999996 mL", "0.999996 mL", LOWER_VOLUME,
     )  # fmt: skip
     assert checks.check_bolus(ML, 60 * ML, 0, CONFIG, 1001) is None
     assert refusal(checks.check_bolus, ML, 60 * ML, 0, CONFIG, 1000)[2:4] == (

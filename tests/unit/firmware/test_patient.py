@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from unit.firmware.bench import Bench, compiled, errors
+from unit.firmware.bench import Bench, alarms, compiled, errors
 from unit.firmware.test_therapy import AL, ML, SLOW
 
 from doseloop import resources
@@ -179,7 +179,10 @@ def test_a_flash_that_fails_at_once_is_told_once():
     assert not ask(bench)["given_now"]
     told = [event for event in bench.events.since(0, 10**6) if event.get("code") == "A_STORE"]
     assert [event["e"] for event in told] == ["alarm"]
-    assert (told[0]["priority"], told[0]["text"]) == ("low", "flash failed")
+    assert (told[0]["priority"], told[0]["text"]) == (
+        "low",
+        alarms.TABLE["A_STORE"][3],
+    )
     assert bench.alarms.standing() == ["A_STORE"]
 
 

@@ -395,3 +395,66 @@ def test_a_damaged_record_changes_nothing():
         pca.restore([None, *before[1:]], 10, 0)
     assert pca.running
     assert pca.dump(10) == before
+
+
+# -- a square bolus ---------------------------------------------------------------------------
+
+
+def squared(volume, minutes, **changes):
+    """Return a session that has given a square bolus since 0."""
+    pca = begun(**changes)
+    rate = -(-volume * 60 // minutes)
+    assert pca.bolus(0, volume, rate, ROOM, True) == ((minutes * MIN, ML + rate), None)
+    return pca
+
+
+@pytest.mark.requirement("C3", "C5")
+def test_c3_a_square_bolus_and_the_dose_that_suspends_it():
+    # 2 mL in 60 min. A dose of a minute at 10 min moves its end to 61 min.
+    pca = squared(2 * ML, 60)
+    assert pca.bolus(MIN, ML, 60 * ML, ROOM, True) == (None, "delivering")  # C5
+    assert pca.demand(10 * MIN, ROOM) == ((MIN, 61 * ML), None)
+    assert pca.bolus(10 * MIN + 1, ML, 60 * ML, ROOM) == (None, "delivering")
+    assert pca.bolus(10 * MIN + 1, ML, 60 * ML, ROOM, True) == (None, "delivering")
+    at_11 = pca.as_dict(11 * MIN)
+    assert (at_11["given_nl"], at_11["bolus_nl"]) == (10**6, 0)
+    assert pca.as_dict(61 * MIN - 1)["bolus_nl"] == 0
+    assert pca.as_dict(61 * MIN)["bolus_nl"] == 2 * 10**6
+    # 61 min of 1 mL/h, 1 mL and 2 mL: 4.016667 mL
+    assert pca.as_dict(61 * MIN)["used_nl"] == [4_016_667]
+
+
+@pytest.mark.requirement("C8")
+def test_c8_both_are_cut_short():
+    # 2 mL/h for 10 min, then 30 s of 60 mL/h: 1/3 mL and half a mL
+    pca = squared(2 * ML, 60)
+    pca.demand(10 * MIN, ROOM)
+    assert pca.halt(10 * MIN + 30_000) == ML // 3 + ML // 2
+    record = pca.as_dict(20 * MIN)
+    assert (record["given_nl"], record["bolus_nl"]) == (500_000, 333_333)
+    assert pca.halt(20 * MIN) is None
+    pca.begin(20 * MIN)
+    # 10.5 min of 1 mL/h, 5/6 mL, then 10 min of 1 mL/h
+    assert pca.as_dict(30 * MIN)["used_nl"] == [-(-(205 * ML // 600 + 5 * ML // 6) // 10**9)]
+
+
+@pytest.mark.requirement("C13")
+def test_c13_beside_a_square_bolus_a_demand_waits_for_the_lockout_or_for_its_end():
+    pca = squared(2 * ML, 60)
+    assert pca.allowed_from(0) == 0 and not pca.limited(0)
+    pca.demand(0, ROOM)
+    assert pca.allowed_from(1) is None
+    assert pca.allowed_from(2 * MIN) == 6 * MIN
+    # given at 5 min of 6, it goes on to 7: the lockout outlasts it
+    pca = squared(ML, 6)
+    pca.demand(5 * MIN, ROOM)
+    assert not pca.limited(5 * MIN + 1)  # 10 mL less 4 mL of basal, 2 mL given: 4 are left
+    assert pca.allowed_from(6 * MIN + 1) == 11 * MIN
+    # 5.5 mL in the hour and 4 mL of basal in 4 h leave half a mL. It takes 60/11 min for as much
+    # to leave a window that ends with the dose: 239 min + 60/11 min = 14667272.7 ms
+    pca = squared(55 * ML // 10, 60)
+    assert pca.limited(0) and pca.limited(30 * MIN)
+    assert pca.demand(30 * MIN, ROOM) == (None, "limit")
+    assert pca.allowed_from(30 * MIN) == 14_667_273
+    assert pca.demand(14_667_272, ROOM) == (None, "limit")
+    assert pca.demand(14_667_273, ROOM)[1] is None

@@ -72,7 +72,7 @@ class Session:
         try:
             self.bench.table.run(name, args or {})
         except errors.Refused as refused:
-            assert refused.code in ("E_STATE", "E_LIMIT", "E_VOLUME"), refused
+            assert refused.code in ("E_STATE", "E_LIMIT", "E_VOLUME", "E_DURATION"), refused
         self.bench.controller.service()
 
     def end(self):
@@ -120,8 +120,8 @@ acts = st.lists(
     st.tuples(
         st.one_of(st.integers(1, 10 * MIN), st.integers(1, 3 * HOUR)),
         st.sampled_from(
-            ["demand", "demand", "demand", "bolus", "rate", "pause", "resume", "stop", "reset",
-             "cut", "glance", "load"]
+            ["demand", "demand", "demand", "bolus", "square", "rate", "pause", "resume", "stop",
+             "reset", "cut", "glance", "load"]
         ),
         st.integers(1, 200),
     ),
@@ -130,9 +130,10 @@ acts = st.lists(
 )  # fmt: skip
 
 
-@pytest.mark.requirement("C9", "C10", "C11", "C12", "C13", "C21")
+@pytest.mark.requirement("C3", "C9", "C10", "C11", "C12", "C13", "C21")
 @settings(max_examples=60)
 @given(acts)
+@example([(1, "square", 100), *[(6 * MIN, "demand", 1)] * 30, (6 * MIN, "square", 60)] * 2)
 @example([(1000, "demand", 1), (30_000, "cut", 1), (1, "resume", 1), (6 * MIN, "demand", 1)] * 20)
 def test_no_session_ever_exceeds_a_limit_by_a_step(acts):
     session = Session()
@@ -142,6 +143,9 @@ def test_no_session_ever_exceeds_a_limit_by_a_step(acts):
             session.demand()
         elif act == "bolus":
             session.ask("bolus_now", {"volume_al": size * ML // 20, "rate_al_per_h": 60 * ML})
+        elif act == "square":
+            square = {"volume_al": size * ML // 20, "duration_ms": 6 * MIN + size * 90_000}
+            session.ask("bolus_now", square)
         elif act == "rate":
             session.ask("rate", {"rate_al_per_h": size * ML // 50})
             pending = session.bench.controller.pending

@@ -303,6 +303,8 @@ def test_the_record_fits_into_the_directory():
     big = [infuse(49 * ML, 1234 * ML // 7)] * 9
     bench = started(big, kvo=ML // 3, repeat=7, fill=49 * ML)
     bench.run_to(600_000_000)
+    bench.controller.bolus_now(ML + 1, None, 61_003)
+    bench.run_to(605_000_000)
     bench.controller.bolus_now(ML + 1, 77 * ML + 7)
     bench.run_to(610_000_000)
     for name in ("run.a", "run.b"):

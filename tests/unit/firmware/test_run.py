@@ -250,7 +250,7 @@ def test_status_counts_in_whole_numbers():
     run = mixed()
     run.add_bolus(AL, RATE)
     whole = {key: value for key, value in run.as_dict().items() if type(value) is not str}
-    assert {type(value) for value in whole.values()} == {int} and len(whole) == 11
+    assert {type(value) for value in whole.values()} == {int} and len(whole) == 13
 
 
 @pytest.mark.parametrize(
