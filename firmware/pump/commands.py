@@ -172,6 +172,7 @@ class Commands:
 
     def _order(self, args):
         controller = self._need_config()
+        controller.may_plan()  # before the time that a look at it takes
         text = self._take("order", args["size"])
         made = borrow.order().unseal(text, controller.config)
         return self._plan_view(controller.plan(made, False))
@@ -184,6 +185,7 @@ class Commands:
 
     def _direct(self, mode, args):
         controller = self._need_config()
+        controller.may_plan()
         made = borrow.order().direct(mode, args, controller.config)
         return self._plan_view(controller.plan(made, True))
 

@@ -42,6 +42,10 @@ class Controller(Dosing):
 
     # -- requests -----------------------------------------------------------------------------
 
+    def may_plan(self):
+        """Raise Refused when no order can be taken now."""
+        self._need(states.IDLE, states.READY)
+
     def plan(self, new_order, direct):
         """Take an order and wait for start. ``direct``: it came as a command, without a fill."""
         self._need(states.IDLE, states.READY)

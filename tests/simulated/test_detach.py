@@ -142,7 +142,7 @@ def test_stop_from_another_program_ends_the_run_short(sim, cli, start_cli, order
 
 
 @pytest.mark.requirement("F10")
-def test_a_reset_ends_the_run_and_nothing_resumes(running, cli):
+def test_a_reset_interrupts_the_run_and_nothing_resumes(running, cli):
     pump, process = running
     edges = pump.ask("status")["edges"]
     pump.ask("power cut")
@@ -153,7 +153,7 @@ def test_a_reset_ends_the_run_and_nothing_resumes(running, cli):
     status = pump.ask("status")
     assert not status["moving"]
     assert status["edges"] - edges <= 1
-    assert cli("status", "--json", "--port", pump.port).json["run"] is None
+    assert cli("status", "--json", "--port", pump.port).json["state"] == "interrupted"
 
 
 def test_the_host_killed_with_its_own_simulated_pump_leaves_a_pump_to_attach_to(

@@ -244,7 +244,8 @@ def test_a_bolus_on_top_by_hand():
     assert checks.check_bolus(ML, 60 * ML, 6 * ML, CONFIG, 1102) is None
     # 1100 steps at 60 of 66 mL/h: 1 mL, less what 2 ms of rounding take, in whole nL
     assert refusal(checks.check_bolus, ML, 60 * ML, 6 * ML, CONFIG, 1101) == (
-        "E_VOLUME", "the syringe has less left than the bolus", "0.999996 mL", "0.999996 mL", LOWER_VOLUME,
+        "E_VOLUME", "the syringe has less left than the bolus", "0.999996 mL", "0.999996 mL",
+        LOWER_VOLUME,
     )  # fmt: skip
     assert checks.check_bolus(ML, 60 * ML, 0, CONFIG, 1001) is None
     assert refusal(checks.check_bolus, ML, 60 * ML, 0, CONFIG, 1000)[2:4] == (
