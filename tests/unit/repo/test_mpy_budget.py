@@ -2,7 +2,7 @@
 
 63,066 bytes of .mpy at boot left 113 kB of heap free as deployed, 71,000 left 105.5 kB
 (`make perf`, emulated chip, genuine 1.28.0 image); the goal is 100 kB, and a byte more costs up to
-1.6 of heap. The heap itself is measured where an image is present (tests/emulated/test_performance.py).
+1.6 of heap. The heap itself is measured where an image is present (test_performance.py).
 """
 
 from doseloop import resources
