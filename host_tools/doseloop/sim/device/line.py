@@ -48,11 +48,20 @@ class Line:
     # -- the firmware's side ------------------------------------------------------------------
 
     def readable(self):
-        return bool(self._only_in.poll(0))
+        return self._ready(self._only_in)
 
     def writable(self):
         """POLLOUT: whether a write would find room at all."""
-        return self._room > 0 or bool(self._only_out.poll(0))
+        return self._room > 0 or self._ready(self._only_out)
+
+    def _ready(self, poll):
+        for _, event in poll.poll(0):
+            if event & (self._select.POLLIN | self._select.POLLOUT):
+                return True
+            # Hung up: the launcher was killed. The board ends as if its power were cut; else its
+            # firmware would take the broken pipe for a fault of its own, and go on for ever.
+            raise SystemExit(0)
+        return False
 
     def fetched(self):
         """The USB endpoint: whether the host has taken the packet before. The next one follows."""
@@ -61,7 +70,7 @@ class Line:
                 return False
             self.deaf_room -= _PACKET
         if self._room < _PACKET:
-            if not self._only_out.poll(0):
+            if not self._ready(self._only_out):
                 return False  # the launcher holds back: its client does not read
             self._room = _PIPE_BUF
         self._room -= _PACKET
