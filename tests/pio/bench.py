@@ -97,7 +97,7 @@ class Parts:
         it.schedule = []
         bench.faults.clear()
         self.generator.arm()
-        self.witness.zero()
+        self.witness.zero(0)
         bench.on_inputs()
 
     def publish(self, words, blocks):
