@@ -49,7 +49,7 @@ def kept():
 
     ``motion`` is what zero() was given; all three wrap, at 2**16 and 2**32.
     """
-    tag = machine.mem32[_MOTION]
+    tag = machine.mem32[_MOTION] & 0xFFFFFFFF  # mem32 reads are signed
     if tag >> 16 != _MARK:
         return None
     before, now = machine.mem32[_BEFORE], machine.mem32[_COUNT]

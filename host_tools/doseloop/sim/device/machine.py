@@ -48,7 +48,8 @@ class _Mem32:
             return _state["reason"]
         if address == 0x50100090:  # what the serial line has out and the host has not fetched
             return 0 if it.line.fetched() else 1 << 10
-        return it.pioblock.read32(address)
+        value = it.pioblock.read32(address)
+        return value - (1 << 32) if value >> 31 else value  # signed, as on the chip
 
     def __setitem__(self, address, value):
         if address == 0x4005B000 and value & (1 << 30):

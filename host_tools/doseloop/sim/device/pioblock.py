@@ -203,7 +203,7 @@ class PioBlock:
             return
         if SCRATCH <= address < SCRATCH + 16:
             at = address - SCRATCH
-            self.scratch[at : at + 4] = value.to_bytes(4, "little")
+            self.scratch[at : at + 4] = (value & 0xFFFFFFFF).to_bytes(4, "little")
             return
         raise ValueError("no register at 0x%08x" % address)
 
