@@ -88,6 +88,15 @@ class Bench:
             for event in self.pump.events()
         ]
 
+    def names(self) -> list[str]:
+        """Return the names of the events of this boot."""
+        return [event["e"] for event in self.events()]
+
+    def infuse(self, steps: int, hz: int) -> None:
+        """Begin to infuse so many steps at so many a second."""
+        self.pump.infuse(volume_al=steps * self.al, rate_al_per_h=hz * 3600 * self.al)
+        self.pump.start()
+
     def judge_run(self, run: str, edges: list[oracle.Edge]) -> oracle.Judgement:
         """Hold edges against the stretches of one run."""
         own = [event for event in self.events() if event["run"] == run]

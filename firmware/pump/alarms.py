@@ -57,6 +57,17 @@ class Alarms:
         """Return whether one alarm stands."""
         return code in self._since
 
+    def tell(self, code, events):
+        """Add an alarm, and record it unless it stands already."""
+        if self.raise_(code):
+            priority, _, _, text, _ = TABLE[code]
+            events.add("alarm", code=code, priority=priority, text=text)
+
+    def end(self, code, events):
+        """Drop an alarm, and record it if it stood."""
+        if self.clear(code):
+            events.add("clear", code=code)
+
     def standing(self):
         """Return the codes, highest priority first, older first."""
         return sorted(self._since, key=lambda code: (_RANK[TABLE[code][0]], self._since[code]))

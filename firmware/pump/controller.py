@@ -76,7 +76,7 @@ class Controller(Dosing):
         if crc is not None and crc != self.order.crc:
             raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
         self._check_way(next(self.order.items()).way)
-        self._end_reset()
+        self._alarms.end("A_RESET", self._events)
         self._forget_button()
         if self.order.steps[0].pca is not None:
             self._prescribe(self._unmet)
@@ -129,7 +129,7 @@ class Controller(Dosing):
             self._patient.begin()
         self._watchdog.arm()
         self.motor.forget_break()
-        self._end_reset()
+        self._alarms.end("A_RESET", self._events)
         self._events.add("resume", run=self.run.id)
         self._next_leg()
         return self._totals()
@@ -144,9 +144,9 @@ class Controller(Dosing):
             return {}
         if self.state == states.ALARM:
             for code in self._alarms.stopping():
-                self._end_alarm(code)
+                self._alarms.end(code, self._events)
         self._resume_at = None
-        self._end_reset()
+        self._alarms.end("A_RESET", self._events)
         self._halt("stop")
         return self._totals() if self.run else {}
 
@@ -209,8 +209,7 @@ class Controller(Dosing):
             raise Refused("E_VOLUME", "the syringe holds %s" % text, limit=text, nearest=text)
         self._load(volume_al)
         for code in ("A_EMPTY", "A_FULL", "A_NEAR_EMPTY"):
-            if self._alarms.clear(code):
-                self._events.add("clear", code=code)
+            self._alarms.end(code, self._events)
         if self.state == states.ALARM and not self._alarms.stopping():
             self._go(states.PAUSED if self.run and not self.run.ended else states.IDLE)
         return {"remaining_nl": self.motor.remaining_steps() * self.motor.al // 10**9}
@@ -224,7 +223,7 @@ class Controller(Dosing):
         for code in standing:
             if code in ("A_EMPTY", "A_FULL") or (code == "A_BUTTON" and held):
                 continue  # load ends those; the other stands as long as its cause
-            self._end_alarm(code)
+            self._alarms.end(code, self._events)
         if self._patient is not None:
             self._patient.acknowledge()
         if self.state == states.ALARM and not self._alarms.stopping():

@@ -80,10 +80,6 @@ class Course:
         self._alarm("A_RESET")
         self.journal.touch()
 
-    def _end_reset(self):
-        if self._alarms.clear("A_RESET"):
-            self._events.add("clear", code="A_RESET")
-
     # -- what follows -------------------------------------------------------------------------
 
     def _next_leg(self):
@@ -205,9 +201,8 @@ class Course:
                 self.run.change_rate(rate)
 
     def _alarm(self, code):
-        priority, stops, resumable, text, _ = alarm_table.TABLE[code]
-        if self._alarms.raise_(code):
-            self._events.add("alarm", code=code, priority=priority, text=text)
+        _, stops, resumable, _, _ = alarm_table.TABLE[code]
+        self._alarms.tell(code, self._events)
         if stops:
             self.pending.drop()
             self._resumable = resumable and self.run is not None and not self.run.ended
@@ -220,10 +215,6 @@ class Course:
                 self.motor.release()
             if self.run is not None and not resumable:
                 self._close("alarm")
-
-    def _end_alarm(self, code):
-        self._alarms.clear(code)
-        self._events.add("clear", code=code)
 
     def _close(self, reason):
         if self.run is None or self.run.ended:

@@ -10,7 +10,6 @@ import json
 from micropython import const
 
 from pump import sealed
-from pump.alarms import TABLE
 from pump.errors import Refused
 from pump.pca import Pca
 from pump.slots import Slots
@@ -101,10 +100,10 @@ class Patient:
             self._counted = True
             self._events.add("denied", why=why)
             if why == "limit":
-                self._warn("A_LIMIT")
+                self._alarms.tell("A_LIMIT", self._events)
             return None
         self._store()
-        self._end_limit()
+        self._alarms.end("A_LIMIT", self._events)
         return self._rules.dose_al, self._rules.dose_rate
 
     def bolus(self, volume_al, rate_al_per_h, room_al, square=False):
@@ -136,7 +135,7 @@ class Patient:
         if now - self._stored_ms >= _STORE_MS or (until is not None and now >= until):
             self._store()
             if self._alarms.stands("A_LIMIT") and not self._rules.limited(self._stored_ms):
-                self._end_limit()
+                self._alarms.end("A_LIMIT", self._events)
 
     def kvo(self, rate):
         """Return the rate that may keep the vein open after the order, up to ``rate``: the limits
@@ -170,12 +169,4 @@ class Patient:
         try:
             self._slots.write(text)
         except OSError:
-            self._warn("A_STORE")
-
-    def _warn(self, code):
-        if self._alarms.raise_(code):
-            self._events.add("alarm", code=code, priority="low", text=TABLE[code][3])
-
-    def _end_limit(self):
-        if self._alarms.clear("A_LIMIT"):
-            self._events.add("clear", code="A_LIMIT")
+            self._alarms.tell("A_STORE", self._events)

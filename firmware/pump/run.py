@@ -43,7 +43,7 @@ class Run:
 
     def _unroll(self):
         # The item before stays: take_rest_ms() asks for it.
-        self._items = self._items[self._index - 1 : self._index] if self._index else []
+        self._items = self._items[self._index - 1 : self._index]  # none at the begin: [-1:0]
         self._index = len(self._items)
         self._append()
 

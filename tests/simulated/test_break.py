@@ -16,19 +16,10 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield it
 
 
-def infuse(bench: Bench, steps: int, hz: int) -> None:
-    bench.pump.infuse(volume_al=steps * bench.al, rate_al_per_h=hz * 3600 * bench.al)
-    bench.pump.start()
-
-
-def names(bench: Bench) -> list[str]:
-    return [event["e"] for event in bench.events()]
-
-
 def test_by_hand(bench: Bench) -> None:
     # 250 steps/s, an edge every 4 ms: 1001 ms hold 250. The break comes then; the tick sees it
     # within a millisecond, before the next edge at 1004 ms.
-    infuse(bench, 1000, 250)
+    bench.infuse(1000, 250)
     bench.advance(1_001_000)
     bench.control("break")
     bench.advance(5_000_000)
@@ -36,7 +27,7 @@ def test_by_hand(bench: Bench) -> None:
     status = bench.pump.status()
     assert status.state == "paused" and not status.alarms
     assert status.run is not None and status.run.witnessed_steps == 250
-    assert names(bench)[-3:] == ["break", "stretch_end", "pause"]
+    assert bench.names()[-3:] == ["break", "stretch_end", "pause"]
     bench.pump.resume()
     bench.until_still()
     judged = bench.judge_run(status.run.id, bench.edges())
@@ -44,7 +35,7 @@ def test_by_hand(bench: Bench) -> None:
 
 
 def test_above_the_pull_in_rate_it_runs_down_the_ramp(bench: Bench) -> None:
-    infuse(bench, 20_000, 3000)
+    bench.infuse(20_000, 3000)
     bench.advance(2_000_000)
     before = len(bench.edges())
     bench.control("break")
@@ -74,7 +65,7 @@ def test_it_ends_keeping_the_vein_open(bench: Bench) -> None:
 
 def test_one_from_before_start_or_resume_is_answered(bench: Bench) -> None:
     bench.control("break")
-    infuse(bench, 1000, 500)
+    bench.infuse(1000, 500)
     bench.advance(500_000)
     assert bench.pump.status().state == "infusing"
     bench.pump.pause()

@@ -20,15 +20,6 @@ def bench() -> Iterator[Bench]:
         yield it
 
 
-def infuse(bench: Bench, steps: int, hz: int) -> None:
-    bench.pump.infuse(volume_al=steps * bench.al, rate_al_per_h=hz * 3600 * bench.al)
-    bench.pump.start()
-
-
-def names(bench: Bench) -> list[str]:
-    return [event["e"] for event in bench.events()]
-
-
 def cut_the_power(bench: Bench) -> None:
     bench.control("power cut")
     bench.advance(10_000)
@@ -42,7 +33,7 @@ def hang(bench: Bench) -> None:
 
 @pytest.mark.requirement("B8", "F10")
 def test_a_watchdog_reset_knows_each_step(bench: Bench) -> None:
-    infuse(bench, 5000, 250)
+    bench.infuse(5000, 250)
     bench.advance(2_000_000)
     hang(bench)
     made = len(bench.edges())
@@ -66,7 +57,7 @@ def test_a_watchdog_reset_knows_each_step(bench: Bench) -> None:
 
 @pytest.mark.requirement("B8")
 def test_a_power_cut_says_what_it_does_not_know(bench: Bench) -> None:
-    infuse(bench, 5000, 250)
+    bench.infuse(5000, 250)
     bench.advance(2_500_000)
     cut_the_power(bench)
     made = len(bench.edges())
@@ -76,7 +67,7 @@ def test_a_power_cut_says_what_it_does_not_know(bench: Bench) -> None:
     assert run.witnessed_steps <= made <= run.witnessed_steps + event["uncertain_steps"]
     assert event["uncertain_steps"] == 551
     bench.pump.stop()
-    assert names(bench)[-2:] == ["clear", "stop"]
+    assert bench.names()[-2:] == ["clear", "stop"]
     end = bench.events()[-1]
     assert end["witnessed_steps"] == run.witnessed_steps
     cut_the_power(bench)
@@ -84,12 +75,12 @@ def test_a_power_cut_says_what_it_does_not_know(bench: Bench) -> None:
 
 
 def test_while_it_is_interrupted_nothing_else_begins(bench: Bench) -> None:
-    infuse(bench, 5000, 250)
+    bench.infuse(5000, 250)
     bench.advance(1_000_000)
     cut_the_power(bench)
     bench.pump.catch_up()
     with pytest.raises(DoseloopError) as caught:
-        infuse(bench, 100, 100)
+        bench.infuse(100, 100)
     assert caught.value.code == "E_STATE"
 
 
@@ -128,7 +119,7 @@ def test_a_flash_kept_over_a_killed_simulator(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "flash"))
     with Bench(*state) as bench:
         bench.pump.load(40 * ML)
-        infuse(bench, 5000, 250)
+        bench.infuse(5000, 250)
         bench.advance(4_000_000)
         bench.process.kill()
     with Bench(*state) as bench:
