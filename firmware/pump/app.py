@@ -76,17 +76,15 @@ class App:
         """Return the run that a reset cut short, or None."""
         from pump.hal import witness
 
-        journal, counted = self.controller.journal, witness.kept()
+        journal, found = self.controller.journal, None
         try:
             record = journal.recall()
-        except (sealed.SealError, ValueError) as error:
+            if record is not None:
+                found = borrow.recovery().recover(journal, record, config, witness.kept())
+        except Exception as error:  # damaged, or another release's: the pump must start
             self.alarms.raise_("A_STORE")
-            text = "the record of a run is damaged: %s" % error
+            text = "the record of a run is damaged: %r" % error
             self.events.add("fault", code="A_STORE", text=text)
-            record = None
-        found = None
-        if record is not None:
-            found = borrow.recovery().recover(journal, record, config, counted)
         witness.forget()
         return found
 

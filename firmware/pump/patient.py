@@ -154,7 +154,10 @@ class Patient:
 
     def _load(self):
         try:
-            return json.loads(self._slots.read() or "null")
+            history = json.loads(self._slots.read() or "null")
+            if history is not None and (type(history) is not list or len(history) != 5):
+                raise ValueError  # another release's
+            return history
         except (sealed.SealError, ValueError):
             self._damaged = True
             self._alarms.raise_("A_STORE")

@@ -145,6 +145,17 @@ def test_hello_collects_garbage_at_standstill_only(app, board):
     assert board.collections == at_boot + 1
 
 
+@pytest.mark.parametrize("record", ["[", "{}", "7", '["1-1", "crc", 0]'])
+def test_a_record_of_a_run_that_makes_no_sense_does_not_keep_the_pump_from_starting(board, record):
+    # Whole by its CRC: another release's, say.
+    files = {"run.a": parts.slots.pack("run", 1, 1, record)}
+    board.storage.read = files.get
+    app = board.module.App()
+    assert app.controller.state == "idle"
+    assert app.alarms.standing() == ["A_STORE"]
+    assert "run" in app.events.since(0, 9)[-1]["text"]
+
+
 @pytest.mark.parametrize("name", ["x" * 64, "é" * 64, "µ" * 10])
 @pytest.mark.parametrize("count", range(8))
 def test_a_status_fits_its_frame_whatever_stands(app, board, name, count):

@@ -116,9 +116,12 @@ def test_a_start_that_the_limit_leaves_no_room_for_names_the_wait():
     assert again.controller.state == "ready" and not again.dose.active
 
 
-def test_a_damaged_history_is_for_a_person_to_judge():
+@pytest.mark.parametrize(
+    "text", ["doseloop pca 1 00000000\n[]\n", slots.pack("pca", 1, 1, "[1]")]
+)  # by its CRC, and by what is in it
+def test_a_damaged_history_is_for_a_person_to_judge(text):
     bench = Bench(SLOW)
-    bench.storage.files["pca.a"] = "doseloop pca 1 00000000\n[]\n"
+    bench.storage.files["pca.a"] = text
     with pytest.raises(errors.Refused) as caught:
         begun(bench=bench)
     assert caught.value.code == "E_STORE"

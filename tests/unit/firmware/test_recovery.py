@@ -210,22 +210,6 @@ def test_an_order_that_can_not_be_read_keeps_it_from_going_on():
     assert "order" in last(bench, "interrupted")["why"]
 
 
-def test_a_damaged_history_of_doses_waits_for_a_person():
-    bench = started(MODES["pca"])
-    bench.run_to(5_000_000)
-    ask(bench, "demand")
-    bench.storage.files["pca.a"] = "x"
-    bench = bench.reboot()
-    assert bench.controller.state == "interrupted"
-    for name in ("demand", "pca", "resume"):
-        with pytest.raises(errors.Refused):
-            ask(bench, name)
-    assert bench.alarms.stands("A_STORE")
-    ask(bench, "clear")
-    ask(bench, "resume")
-    assert bench.controller.state == "infusing"
-
-
 def test_a_reset_before_the_first_step_finds_the_run():
     bench = Bench(SLOW)
     ask(bench, "load", volume_al=50 * ML)
@@ -281,13 +265,18 @@ def test_flash_is_left_alone_while_the_queue_is_short():
 
 
 @pytest.mark.requirement("C10")
-def test_a_damaged_history_of_doses_is_refused_and_breaks_nothing():
+@pytest.mark.parametrize("names", [("pca.a",), ("pca.a", "pca.b")])
+@pytest.mark.parametrize(
+    "text", ["x", slots.pack("pca", 1, 99, "[1]"), slots.pack("pca", 1, 99, "7")]
+)
+def test_a_damaged_history_of_doses_is_refused_and_breaks_nothing(names, text):
     bench = started(MODES["pca"])
     bench.run_to(41_700_000)
-    for name in ("pca.a", "pca.b"):
-        bench.storage.files[name] = "x"
+    for name in names:
+        bench.storage.files[name] = text
     bench = bench.reboot()
     assert bench.controller.state == "interrupted"
+    assert bench.alarms.stands("A_STORE")
     for ask in (bench.controller.pca, bench.controller.demand, bench.controller.resume):
         with pytest.raises(errors.Refused) as caught:
             ask()
