@@ -55,6 +55,7 @@ class App:
             self.events.add("fault", code=error.code, text=error.message)
         if config is not None:
             self._build(config)  # first: the queue needs 16 kB in one piece
+        borrow.take("library").boot(self.controller)
         found = self._recall(config)
         if found is not None:
             self.controller.interrupted(found)
@@ -207,7 +208,7 @@ class App:
                 "remaining_nl": motor.remaining_steps() * motor.al // 10**9 if motor else 0,
                 "calibrated": False,
             },
-            "library": None,
+            "library": controller.library,
             "alarms": alarms,
             "dropped": self.link.dropped,
         }

@@ -25,6 +25,14 @@ def config():
     return config
 
 
+def take(name):
+    """Return pump.<name>: what is asked for by its name."""
+    module = __import__("pump." + name, None, None, (name,))
+    del sys.modules["pump." + name]
+    delattr(pump, name)
+    return module
+
+
 def recovery():
     """Return recovery.py: what makes a run again of its record."""
     from pump import recovery

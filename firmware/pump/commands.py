@@ -44,6 +44,8 @@ TABLE = {
     "stop": ((), "stop and end the run"),
     "rate": ((("rate_al_per_h", "rate", True),),
              "propose a new rate for the same volume: old, new, digest"),
+    "library": ((("size", "whole", False), ("replace", "whole", False),
+                 ("offset", "whole", False)), "propose the sent drug library, or show it"),
     "load": ((("volume_al", "volume", True),), "a syringe with this volume is mounted"),
     "clear": ((), "clear alarms whose cause is gone"),
     "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
@@ -54,12 +56,15 @@ TABLE = {
 }  # fmt: skip
 
 
+NOT_TYPED = ("put", "config", "order", "library", "config_get", "commands")
+
+
 class Commands:
     """Looks a command up, checks its arguments and calls it. ``app`` is the composition root."""
 
     def __init__(self, app):
         self._app = app
-        self._slots = {"config": "", "order": ""}
+        self._slots = {"config": "", "order": "", "library": 0}
 
     def run(self, name, args):
         """Return the reply dict of a command, or raise Refused; then nothing has changed."""
@@ -142,6 +147,8 @@ class Commands:
         slot, offset, data = args["slot"], args["offset"], args["data"]
         if slot not in self._slots:
             raise Refused("E_ARG", "slot is config or order")
+        if slot == "library":
+            return self._shelf().put(self._app.controller, args, self._slots)
         held = "" if offset == 0 else self._slots[slot]
         if offset > len(held):
             raise Refused("E_ARG", "%s has %d characters so far" % (slot, len(held)))
@@ -170,11 +177,20 @@ class Commands:
         at = args["offset"]
         return {"data": text[at : at + _CHUNK], "size": len(text)}
 
+    def _library(self, args):
+        return self._shelf().command(self._app.controller, args)
+
+    def _shelf(self):
+        self._app.controller.may_plan()
+        return borrow.take("library")
+
     def _order(self, args):
         controller = self._need_config()
         controller.may_plan()  # before the time that a look at it takes
         text = self._take("order", args["size"])
         made = borrow.order().unseal(text, controller.config)
+        if made.drug is not None:
+            self._shelf().hold(controller, made)
         return self._plan_view(controller.plan(made, False))
 
     def _need_config(self):
@@ -257,7 +273,14 @@ def parse_words(line):
     """Return (command, args) of a line such as ``infuse 2.5 mL 5 mL/h``, or raise Refused."""
     words = line.split(" ")
     name = words[0]
-    if name not in TABLE or name in ("put", "config", "order", "config_get", "commands"):
+    if name not in TABLE or name in (
+        "put",
+        "config",
+        "order",
+        "library",
+        "config_get",
+        "commands",
+    ):
         raise Refused("E_COMMAND", "no command " + name[:32])
     spec = TABLE[name][0]
     args = {}

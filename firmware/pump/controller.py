@@ -50,6 +50,8 @@ class Controller(Dosing):
         """Take an order and wait for start. ``direct``: it came as a command, without a fill."""
         self._need(states.IDLE, states.READY)
         self._need_config()
+        if self.library_fault:
+            raise Refused("E_LIBRARY", self.library_fault)  # H7
         if direct:
             motor = self.motor
             checks.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
@@ -95,12 +97,14 @@ class Controller(Dosing):
         self.order.text = None  # up to 8 kB, and kept now
         self._watchdog.arm()
         self.motor.forget_break()
+        library = self.order.library
         self._events.add(
             "start",
             run=self.run.id,
             ordered_steps=self.run.ordered,
             duration_ms=self.order.duration_ms(),
             name=self.order.name,
+            library=library and library.named,
         )
         self._next_leg()
         return {"run": self.run.id}
@@ -188,6 +192,8 @@ class Controller(Dosing):
         if item.kind not in ("infuse", "withdraw", "basal"):
             raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
         checks.check_rate(rate_al_per_h, self.config["limits"])
+        if self.run.order.library and item.way > 0:
+            self.run.order.library.check("rate", rate_al_per_h)
         return item
 
     def hold(self):

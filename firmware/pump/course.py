@@ -30,6 +30,8 @@ class Course:
         self._watchdog = watchdog
         self.state = states.IDLE
         self.config = None
+        self.library = None  # name, version and crc of the drug library in force
+        self.library_fault = None  # why the one that was in force can't be used
         self.reset_due = False  # another board's configuration is stored
         self.motor = None
         self.run = None

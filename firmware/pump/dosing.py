@@ -41,6 +41,8 @@ class Dosing(Course):
                 left = arith.duration_of(item.left() * motor.al, item.rate)
             rate_al_per_h = checks.square_rate(volume_al, duration_ms, lockout, left)
         checks.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
+        if self.run.order.library:
+            self.run.order.library.bolus(volume_al, rate_al_per_h, square)
         self._check_way(1)
         if self._controlled():
             why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al, square)

@@ -31,7 +31,9 @@ class Journal:
 
     def open(self, run):
         """Keep the order of a run that is about to begin. Raise OSError."""
-        self._orders.write("%s\n%s" % (run.id, run.order.text))
+        library = run.order.library
+        kept = json.dumps(library and library.data)
+        self._orders.write("%s\n%s\n%s" % (run.id, kept, run.order.text))
 
     def touch(self):
         """Something has begun or ended: keep it with the next look."""
@@ -79,8 +81,9 @@ class Journal:
         return None if whole is None or whole[2] else whole
 
     def order_of(self, run_id):
-        """Return the sealed order of a run. Raise ValueError when another one's is kept."""
-        kept, _, text = (self._orders.read() or "").partition("\n")
-        if kept != run_id:
+        """Return (data of its bounds.Bounds, sealed order) of a run. Raise ValueError when another
+        one's is kept."""
+        whole = (self._orders.read() or "").split("\n", 2)
+        if whole[0] != run_id:
             raise ValueError("order")
-        return text
+        return json.loads(whole[1]), whole[2]

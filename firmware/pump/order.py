@@ -18,7 +18,8 @@ ITEMS_MAX = 50
 REPEAT_MAX = 1000
 UNROLLED_MAX = 5000  # after a reset the items up to the interrupted one are unrolled again
 
-_TOP = ("schema", "name", "syringe", "fill_al", "on_link_loss", "steps", "kvo_al_per_h", "repeat")
+_TOP = ("schema", "name", "syringe", "fill_al", "on_link_loss", "steps", "kvo_al_per_h", "repeat",
+        "drug")  # fmt: skip
 _STEP = ("mode", "rate_al_per_h", "volume_al", "duration_ms")
 # mode: further keys, all of them required
 _MORE = {
@@ -69,6 +70,7 @@ def unseal(text, config):
         _whole(data, "repeat", 1),
     )
     made.text = text
+    made.drug = data.get("drug")  # library.py checks it
     return made
 
 

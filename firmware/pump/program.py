@@ -167,6 +167,8 @@ class Order:
         self.crc = crc
         self.fault_al = 0  # the most that any single fault delivers at its fastest rate
         self.text = None  # sealed, as it came
+        self.drug = None  # what it says of the drug, when it names an item of the drug library
+        self.library = None  # bounds.Bounds, what holds of that item
         self._al = al_per_step
 
     def items(self):

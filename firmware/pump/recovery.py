@@ -36,7 +36,10 @@ def recover(journal, record, config, counted):
     if config is None or config.get("crc") != record[1]:
         return Interrupted(record, None, "another configuration is in force")
     try:
-        kept = borrow.order().unseal(journal.order_of(record[0]), config)
+        library, text = journal.order_of(record[0])
+        kept = borrow.order().unseal(text, config)
+        if library:
+            kept.library = borrow.take("bounds").Bounds(*library)
     except (ValueError, sealed.SealError, Refused) as error:
         return Interrupted(record, None, "its order can't be read: %s" % error)
     run = Run(record[0], kept, config["motion"]["al_per_step"])

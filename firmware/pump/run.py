@@ -336,4 +336,6 @@ class Run:
             view["bolus_left_nl"] = dose // 10**9
             view["bolus_left_ms"] = arith.duration_of(left, item.rate)
         view["order_crc"] = self.order.crc
+        library = self.order.library
+        view.update(library.shown if library else {"library": None})
         return view

@@ -9,7 +9,7 @@ def reply_lines(name, reply):
         out = []
         for command in reply["commands"]:
             spec, text = commands.TABLE[command]
-            if command not in ("put", "config", "order", "config_get", "commands"):
+            if command not in commands.NOT_TYPED:
                 out.append("%-12s %s" % (command, text))
         return "\n".join(out) + "\n"
     if "stretches" in reply:

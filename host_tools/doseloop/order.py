@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from doseloop import dose_units, quantities, resources
-from doseloop.dose_units import Quantity
-from doseloop.doses import DRUG_READERS, Doses, Ordered
+from doseloop.doses import Doses, Ordered
+from doseloop.drug import DRUG, OVERRIDE, Drug, read_drug, read_override
 from doseloop.errors import UsageError
 from doseloop.strict import Field, Fields, Key, TomlFile, json_schema
 
@@ -45,6 +45,7 @@ _TOP: Fields = {
     "on_link_loss": Field("text", '"continue" (default) or "stop:60 s"', required=False),
     "syringe": Field("table", "[syringe]: model and fill", required=False),
     "drug": Field("table", "[drug]: what is in the syringe, for whom", required=False),
+    "override": Field("table", "[override]: who goes beyond soft limits, and why", required=False),
     "repeat": Field(
         "int", "how many times all steps are done, 1 by default", False, (), 1, MAX_REPEAT
     ),
@@ -54,12 +55,6 @@ _TOP: Fields = {
 _SYRINGE: Fields = {
     "model": Field("text", "a model of the syringe library"),
     "fill": Field("volume", 'volume in it at the start, e.g. "40 mL"', required=False),
-}
-_DRUG: Fields = {
-    "name": Field("text", "name of the drug"),
-    "concentration": Field("concentration", 'e.g. "100 mg/mL", "50 units/mL"', required=False),
-    "weight": Field("weight", 'for doses per kg, e.g. "10 kg"', required=False),
-    "surface": Field("surface", 'of the body, for doses per m2, e.g. "1.73 m2"', required=False),
 }
 _STEP: Fields = {
     "mode": Field("word", ", ".join((*MODES, PCA)), words=(*MODES, PCA)),
@@ -137,16 +132,6 @@ class Pca:
 
 
 @dataclass(frozen=True)
-class Drug:
-    """What is infused, and what its doses are reckoned with."""
-
-    name: str
-    concentration: Quantity | None
-    weight: Quantity | None
-    surface: Quantity | None
-
-
-@dataclass(frozen=True)
 class Order:
     """A checked order. `stop_ms` is None when the pump goes on without its host.
 
@@ -163,12 +148,16 @@ class Order:
     kvo_al_per_h: int | None
     repeat: int = 1
     doses: tuple[Ordered, ...] = ()
+    override: tuple[str, str] | None = None  # who goes beyond soft limits, and why
 
     def compiled(self) -> dict[str, Any]:
         """Return the order as the pump reads it."""
         name = self.name
         if self.drug and self.drug.name.lower() not in name.lower():
             name = f"{name} [{self.drug.name}]"
+        drug = self.drug.compiled() if self.drug else {}
+        if self.override:
+            drug |= dict(zip(("who", "why"), self.override, strict=True))
         return {
             "schema": SCHEMA,
             "name": name,
@@ -178,6 +167,7 @@ class Order:
             "steps": [step.compiled() for step in self.steps],
             "kvo_al_per_h": self.kvo_al_per_h,
             **({} if self.repeat == 1 else {"repeat": self.repeat}),
+            **({"drug": drug} if drug else {}),
         }
 
     @property
@@ -195,7 +185,7 @@ def load_order(path: Path) -> Order:
     """Return the checked order in `path`. Raises `FileError`."""
     file = TomlFile(path, CODE)
     top = file.table((), file.data, _TOP)
-    drug = _drug(file, top["drug"])
+    drug = read_drug(file, top["drug"])
     extra = len(drug.name) + 3 if drug else 0
     if len(top["name"]) + extra > MAX_NAME:
         file.fail(("name",), f"longer than {MAX_NAME} characters with the drug", next="shorten it")
@@ -225,14 +215,8 @@ def load_order(path: Path) -> Order:
         kvo_al_per_h=kvo,
         repeat=top["repeat"] or 1,
         doses=tuple(reader.ordered),
+        override=read_override(file, top["override"], drug),
     )
-
-
-def _drug(file: TomlFile, raw: object) -> Drug | None:
-    if raw is None:
-        return None
-    drug = file.table(("drug",), raw, _DRUG, DRUG_READERS)
-    return Drug(drug["name"], drug["concentration"], drug["weight"], drug["surface"])
 
 
 def _stop_ms(file: TomlFile, text: str | None) -> int | None:
@@ -357,8 +341,9 @@ def order_json_schema() -> dict[str, Any]:
     ]
     nested = {
         "syringe": json_schema(_SYRINGE, {}),
-        "drug": json_schema(_DRUG, {}, dose_units.pattern),
+        "drug": json_schema(DRUG, {}, dose_units.pattern),
         "step": {"type": "array", "minItems": 1, "maxItems": MAX_STEPS, "items": step},
+        "override": json_schema(OVERRIDE, {}),
         "after": json_schema(_AFTER, {}, dose_units.pattern),
     }
     schema = json_schema(_TOP, nested)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from doseloop import quantities, resources
+from doseloop import library_view, quantities, resources
 from doseloop.results import Event, PcaState, Plan, Status, Stretch
 
 if TYPE_CHECKING:
@@ -246,6 +246,7 @@ def status_text(status: Status, others: Iterable[tuple[str, str]] = ()) -> str:
             rows.append(("bolus", left))
     if status.rate_al_per_h:
         rows.append(("rate", rate(status.rate_al_per_h)))
+    rows.append(("library", library_view.in_force(status, status.state in _RUNNING)))
     syringe = status.syringe
     if syringe is None or syringe.model is None:
         rows.append(("syringe", "none: doseloop config push --board BOARD --syringe SYRINGE"))

@@ -60,15 +60,7 @@ class Pump(Connection):
 
     def config_text(self) -> str:
         """Get the sealed configuration in force; "" when the board has none."""
-        text, size = "", 1
-        while len(text) < size:
-            page = self._call("config_get", {"offset": len(text)})
-            size = int(page.get("size", 0))
-            data = str(page.get("data", ""))
-            if not data and len(text) < size:
-                raise LinkError("the configuration ends before its size", code="E_REPLY")
-            text += data
-        return text
+        return self._pages("config_get", "configuration")
 
     def plan(self) -> Plan:
         """Get the plan of the order that is loaded."""
@@ -91,6 +83,26 @@ class Pump(Connection):
     def confirm(self, digest: str) -> dict[str, Any]:
         """Put in effect the change that was proposed, if it is the one with this digest."""
         return self._move("confirm", {"digest": digest})
+
+    def propose_library(self, sealed: str, *, replace: bool = False) -> Change:
+        """Let the pump check a drug library; `confirm` puts it in force. Only when idle.
+
+        `replace`: also one that is no newer version of what is in force.
+        """
+        self._put("library", sealed)
+        more = {"replace": 1} if replace else {}
+        return self._change("library", {"size": len(sealed), **more})
+
+    def library_text(self) -> str:
+        """Get the compiled drug library in force, "" when there is none. Only when idle."""
+        if self._call("library").get("library") is None:
+            return ""
+        return self._pages("library", "drug library")
+
+    def limits(self) -> results.Limits | None:
+        """Get what the drug library allows in the loaded order; None: it names no item of one."""
+        data = self._call("library").get("limits")
+        return None if data is None else results.convert(data, results.Limits, "limits")
 
     def order(self, sealed: str) -> Plan:
         """Load a sealed order and return its plan; nothing moves yet."""
@@ -212,6 +224,17 @@ class Pump(Connection):
 
     def _change(self, command: str, args: dict[str, Any]) -> Change:
         return results.convert(self._move(command, args), Change, "proposal")
+
+    def _pages(self, command: str, what: str) -> str:
+        text, size = "", 1
+        while len(text) < size:
+            page = self._call(command, {"offset": len(text)})
+            size = int(page.get("size", 0))
+            data = str(page.get("data", ""))
+            if not data and len(text) < size:
+                raise LinkError(f"the {what} ends before its size", code="E_REPLY")
+            text += data
+        return text
 
     def _put(self, slot: str, text: str) -> None:
         wire.check_protocol(self.identity.protocol, self.port)

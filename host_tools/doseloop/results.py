@@ -46,6 +46,8 @@ class RunState(msgspec.Struct, frozen=True):
     kvo_steps: int = 0
     name: str = ""  # of the order; empty where it would not fit into the line
     uncertain_steps: int = 0  # that losses of power may have kept from the counts
+    library: str | None = None  # item of the drug library that it is held against
+    override: str | None = None  # who goes beyond its soft limits
 
 
 class SyringeState(msgspec.Struct, frozen=True):
@@ -56,6 +58,25 @@ class SyringeState(msgspec.Struct, frozen=True):
     position_steps: int
     remaining_nl: int | None
     calibrated: bool = False
+
+
+class LibraryState(msgspec.Struct, frozen=True):
+    """The drug library in force."""
+
+    name: str
+    version: int
+    crc: str
+
+
+class Limits(msgspec.Struct, frozen=True, array_like=True):
+    """What the drug library allows in an order: firmware/pump/bounds.py. `library`: name, version,
+    crc; `override`: who and why; `edges`: kind to [lower hard, lower soft, upper soft, upper hard]
+    in aL, aL/h or ms."""
+
+    library: tuple[str, int, str]
+    item: str
+    override: tuple[str, str] | None
+    edges: dict[str, list[int | None]]
 
 
 class AlarmState(msgspec.Struct, frozen=True):
@@ -79,7 +100,7 @@ class Status(msgspec.Struct, frozen=True):
     rate_al_per_h: int
     tick_hz: int
     syringe: SyringeState | None
-    library: str | None = None
+    library: LibraryState | None = None
     alarms: list[AlarmState] = []
     dropped: int = 0  # frames that the pump did not send because nobody read
 
@@ -255,6 +276,18 @@ def event(obj: dict[str, Any]) -> Event:
         Event,
         "event",
     )
+
+
+def named(limits: Limits) -> dict[str, Any]:
+    """Return limits as JSON-ready built-in types, with names."""
+    name, version, crc = limits.library
+    override = limits.override
+    return {
+        "library": {"name": name, "version": version, "crc": crc},
+        "item": limits.item,
+        "limits": limits.edges,
+        "override": override and {"who": override[0], "why": override[1]},
+    }
 
 
 def plain(obj: msgspec.Struct) -> dict[str, Any]:

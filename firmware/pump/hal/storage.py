@@ -29,6 +29,11 @@ def write(name, text):
         file.write(text)
 
 
+def open_(name, mode):
+    """Open a file. Raise OSError when there is none, or the flash fails."""
+    return open(_FOLDER + name, mode)
+
+
 def remove(name):
     """Remove a file, if it is there and the flash lets it."""
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from doseloop import errors, interruption, output, results
+from doseloop import errors, interruption, library_view, output, results
 from doseloop.cli.common import confirm, print_json, say
 from doseloop.doses import Ordered
 from doseloop.order import stop_ms_of
@@ -44,6 +44,7 @@ class LoadedOrder:
     stop_ms: int | None = None  # how long the pump goes on without hearing from its host
     doses: tuple[Ordered, ...] = ()
     outlook: Outlook | None = None
+    limits: results.Limits | None = None  # of the drug library
 
 
 def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
@@ -51,13 +52,15 @@ def prepare(pump: Pump, order: LoadedOrder, *, yes: bool, dry_run: bool, as_json
     syringe = pump.status().syringe
     al_per_step = 0 if syringe is None else syringe.al_per_step
     text = output.plan_text(order.plan, al_per_step, order.name, order.doses, order.outlook)
+    text += "\n" + output.table(library_view.limits_rows(order.limits), "  ")
     if dry_run:
         pump.stop()
         if as_json:
             doses = [dose.as_json() for dose in order.doses]
             seen = {} if order.outlook is None else {"outlook": order.outlook.as_json()}
             plan = results.plain(order.plan)
-            print_json({"schema": 1, "plan": plan, "doses": doses, **seen})
+            allowed = None if order.limits is None else results.named(order.limits)
+            print_json({"schema": 1, "plan": plan, "doses": doses, "library": allowed, **seen})
         else:
             click.echo(text)
         return False

@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "info": ("doseloop.cli.look:info", "Show identity, versions, limits, step volume."),
     "ports": ("doseloop.cli.look:ports", "List pumps, real and simulated."),
     "config": ("doseloop.cli.config:config", "Show or push board and syringe."),
+    "library": ("doseloop.cli.library:library", "Check, load or show a drug library."),
     "logs": ("doseloop.cli.logs:logs", "Print the numbered events."),
     "report": ("doseloop.cli.report:report", "Write a run as one HTML page."),
     "sim": ("doseloop.cli.sim:sim", "Serve a simulated pump on a pseudo-terminal."),

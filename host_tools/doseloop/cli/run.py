@@ -148,12 +148,13 @@ def _run(
     try:
         with open_recorded(port) as (pump, store):
             plan = pump.order(order.sealed)
+            limits = pump.limits() if order.drug and order.drug.library_item else None
             syringe = pump.status().syringe
             plan = whole_plan(plan, order, 0 if syringe is None else syringe.al_per_step)
             config = read_config(pump)
             ahead = None if config is None else outlook(order, config, syringe)
             loaded = follow.LoadedOrder(
-                plan, order.name, text, trace, order.stop_ms, order.doses, ahead
+                plan, order.name, text, trace, order.stop_ms, order.doses, ahead, limits
             )
             if not follow.prepare(pump, loaded, yes=yes, dry_run=dry_run, as_json=as_json):
                 return errors.OK

@@ -4,6 +4,7 @@
 its word is pulled, and a stop takes back the step of the word in play. Using it wrongly raises.
 """
 
+import io
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ config_module = resources.firmware_module("config")
 controller_module = resources.firmware_module("controller")
 errors = resources.firmware_module("errors")
 events = resources.firmware_module("events")
+library_module = resources.firmware_module("library")
 link_module = resources.firmware_module("link")
 motor_module = resources.firmware_module("motor")
 order = resources.firmware_module("order")
@@ -250,6 +252,28 @@ class Storage:
     def remove(self, name):
         self.files.pop(name, None)
 
+    def open_(self, name, mode):
+        if name not in self.files:
+            raise OSError(2)
+        if mode == "rb":
+            return io.BytesIO(self.files[name].encode())
+        assert mode == "a"
+        return _Appended(self, name)
+
+
+class _Appended:
+    def __init__(self, storage, name):
+        self._storage, self._name = storage, name
+
+    def write(self, text):
+        self._storage.write(self._name, self._storage.files[self._name] + text)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
 
 class Serial:
     """A port: bytes that a test sends and receives. ``room`` bounds what a write takes."""
@@ -302,6 +326,7 @@ class Bench:
         new = Bench()
         new.events.boot = self.events.boot + 1
         new.storage.files = self.storage.files
+        library_module.boot(new.controller)
         config = config or self.controller.config
         journal = new.controller.journal
         record = journal.recall()
