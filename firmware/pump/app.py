@@ -186,12 +186,17 @@ class App:
         """Return the status of contracts.md, without what only the host knows."""
         controller = self.controller
         config, motor, run = controller.config, controller.motor, controller.run
-        # A frame has 1024 bytes: the three alarms that matter most, and beside two neither name
-        # nor take-up.
-        alarms = self.alarms.as_list()[:3]
+        # A frame has 1024 bytes: the three alarms that matter most, two beside a drug library;
+        # and beside two of these neither name nor take-up, beside three no digest of the order.
+        library = 1 if controller.library or run and run.order.library else 0
+        alarms = self.alarms.as_list()[: 3 - library]
         view = run.as_dict(controller.pause_left_ms()) if run else None
-        if view and len(alarms) > 1:
+        if view and len(alarms) + library > 1:
             del view["name"], view["takeup_steps"]
+        if view and len(alarms) + 3 * library > 2:
+            del view["order_crc"]
+            if view["library"] and len(alarms) > 1:
+                view["library"] = "+"  # the item is in the start event
         return {
             "schema": 1,
             "pump": self._who,

@@ -51,7 +51,7 @@ def check_entry(entry):
 def check_drug(drug):
     """Return what an order says of its drug. Raise Refused(E_ORDER) unless it makes sense."""
     good = isinstance(drug, dict)
-    for key, most in (("area", 24), ("item", 24), ("who", 24), ("why", 80)) if good else ():
+    for key, most in (("area", 24), ("item", 24), ("who", 16), ("why", 80)) if good else ():
         text = drug.get(key)
         if text is None and key[0] == "w":
             good = good and drug.get("who") is drug.get("why")

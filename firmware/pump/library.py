@@ -93,8 +93,8 @@ def _head(text):
     try:
         head = json.loads(text)
         good = set(head) == {"name", "version", "date", "entries"}
-        good = good and type(head["version"]) is int and head["version"] > 0
-        good = good and 0 < len(head["name"]) <= 32 and len(head["date"]) == 10
+        good = good and type(head["version"]) is int and 0 < head["version"] < 10000
+        good = good and 0 < len(head["name"]) <= 24 and len(head["date"]) == 10
         good = good and " " <= min(head["name"]) and max(head["name"]) <= "~"
     except (ValueError, TypeError):
         good = False
@@ -237,7 +237,7 @@ def commit(controller, new):
         raise Refused("E_STORE", "library not stored: %s" % error)
     controller.stop()  # of READY: drops the order; of IDLE: nothing
     controller.library, controller.library_fault = _short(new), None
-    controller._events.add("library", **controller.library)
+    controller._events.add("library", name=new["name"], version=new["version"], crc=new["crc"])
     return {"library_crc": new["crc"]}
 
 

@@ -22,7 +22,7 @@ DRUG: Fields = {
     "care_area": Field("text", "care area of the drug library, with library_item", False),
 }
 OVERRIDE: Fields = {
-    "who": Field("text", "who takes it on, at most 24 plain characters"),
+    "who": Field("text", "who takes it on, at most 16 plain characters"),
     "why": Field("text", "why, at most 80 plain characters"),
 }
 
@@ -76,7 +76,7 @@ def read_override(file: TomlFile, raw: object, drug: Drug | None) -> tuple[str, 
     table = file.table(("override",), raw, OVERRIDE)
     if drug is None or drug.library_item is None:
         file.fail(("override",), "there is no library_item", next="add it, or remove this")
-    for name, most in (("who", 24), ("why", 80)):
+    for name, most in (("who", 16), ("why", 80)):
         if len(table[name]) > most or not table[name].isascii() or not table[name].isprintable():
             file.fail(("override", name), f"at most {most} plain characters", next="shorten it")
     return table["who"], table["why"]

@@ -26,8 +26,8 @@ CODE = "E_LIBRARY"
 
 _TOP: Fields = {
     "schema": Field("int", "schema = 1", least=1, most=1),
-    "name": Field("text", "what library it is, at most 32 characters"),
-    "version": Field("int", "counts up with every release of it", least=1),
+    "name": Field("text", "what library it is, at most 24 characters"),
+    "version": Field("int", "counts up with every release of it", least=1, most=9999),
     "date": Field("text", 'of this version, e.g. "2026-11-26"'),
     "about": Field("text", "who it is for, and what it is not", required=False),
     "area": Field("tables", "[[area]]: the care areas"),
@@ -124,8 +124,8 @@ def load_library(path: Path) -> Library:
         date.fromisoformat(top["date"])
     except ValueError:
         file.fail(("date",), f"'{top['date']}' is no date", next='write "2026-11-26"')
-    if len(top["name"]) > 32 or not top["name"].isascii():
-        file.fail(("name",), "more than 32 plain characters", next="shorten it")
+    if len(top["name"]) > 24 or not top["name"].isascii():
+        file.fail(("name",), "more than 24 plain characters", next="shorten it")
     areas: dict[str, str] = {}
     for nth, raw in enumerate(top["area"]):
         area = file.table(("area", nth), raw, _AREA)

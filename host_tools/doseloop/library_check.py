@@ -44,8 +44,10 @@ class Judged:
     def raise_first(self, where: str) -> None:
         """Raise what the pump would refuse it with, if it would; `where` it stands."""
         for error in (*self.hard, *(() if self.limits.override else self.soft)):
-            error.message = f"{where}: {error.message}"
-            raise error
+            raise type(error)(
+                f"{where}: {error.message}",
+                code=error.code, limit=error.limit, nearest=error.nearest, next=error.next,
+            )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
@@ -83,26 +85,27 @@ def entries_of(sealed: str) -> list[tuple[str, str, dict[str, list[Any]]]]:
 def row_text(kind: str, row: list[Any]) -> str:
     """Return a compiled row for people: the five limits, – where there is none."""
     counts, body, over, *numbers = row
-    shown = [
-        "–" if number is None else _number_text(ROWS[kind], counts, body, Fraction(number, over))
-        for number in numbers
-    ]
-    return " | ".join(shown)
-
-
-def _number_text(kind: str, counts: str, body: str, value: Fraction) -> str:
+    values = [None if number is None else Fraction(number, over) for number in numbers]
     if counts in ("volume", "time") and not body:
-        return quantities.show(int(value), kind)
-    units = [
-        unit
-        for unit in dose_units.UNITS[kind].values()
-        if (unit.counts, unit.body) == (counts, body) and _decimal(value / unit.factor)
-    ]
-    texts = [dose_units.show(Quantity(value / unit.factor, unit)) for unit in units]
-    return min(texts, key=len)
+        texts = [v and quantities.show(int(v), ROWS[kind]) for v in values]
+    else:
+        texts = _texts(ROWS[kind], counts, body, values)
+    return " | ".join(text or "–" for text in texts)
 
 
-def _decimal(number: Fraction) -> bool:
+def _texts(kind: str, counts: str, body: str, values: list[Fraction | None]) -> list[str | None]:
+    """Return all of a row in the one unit that reads best: whole numbers, few digits, per mL."""
+    found: list[tuple[bool, int, bool, list[str | None]]] = []
+    for name, unit in dose_units.UNITS[kind].items():
+        shares = [v and v / unit.factor for v in values]
+        if (unit.counts, unit.body) == (counts, body) and all(_decimal(s or 1) for s in shares):
+            texts = [share and dose_units.show(Quantity(share, unit)) for share in shares]
+            digits = "".join(text.split(" ")[0] for text in texts if text)
+            found.append(("." in digits, len(digits), name.endswith("/L"), texts))
+    return min(found, key=lambda each: each[:3])[3]
+
+
+def _decimal(number: Fraction | int) -> bool:
     rest = number.denominator
     for prime in (2, 5):
         while rest % prime == 0:

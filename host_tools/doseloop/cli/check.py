@@ -28,7 +28,7 @@ from doseloop.syringes import find_syringe, load_syringes
 @click.option(
     "--library",
     type=click.Path(path_type=Path),
-    help="Hold orders against this drug library file.",
+    help="Hold orders against this drug library.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of order files.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for all files.")
@@ -67,7 +67,7 @@ command = check
 
 @dataclass
 class _Found:
-    """What became of one file: `result` for `--json`; an order's doses, and what a library says."""
+    """What became of a file: `result` for `--json`; an order's doses, and what a library says."""
 
     result: dict[str, Any]
     order: bool = False

@@ -132,6 +132,7 @@ def render(
         rate_chart=_rate_chart(record.plan, events, axis),
         errors=errors,
         histogram=None if errors is None or not errors.errors_ns else _histogram(errors),
+        library=_library(events),
         describe=output.describe,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
@@ -143,6 +144,14 @@ def _trace_of(record: RunRecord, named: Path | None) -> Path | None:
     if record.trace is not None and Path(record.trace).is_file():
         return Path(record.trace)
     return None
+
+
+def _library(events: list[Event]) -> str | None:
+    """Return what the run was held against, by its start event; "": that does not say it."""
+    for event in events:
+        if event.name == "start" and "library" in event.data:
+            return event.data["library"]
+    return ""
 
 
 def _stopping(alarms: list[Event]) -> bool:

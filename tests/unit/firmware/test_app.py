@@ -174,5 +174,13 @@ def test_a_status_fits_its_frame_whatever_stands(app, board, name, count):
     for code in sorted(parts.alarms.TABLE, key=len, reverse=True)[:count]:
         app.alarms.raise_(code)
     wire = resources.firmware_module("wire")
-    reply = {"id": "0123abcd-4294967295", "ok": app.status()}
-    assert len(wire.encode("r", 4_294_967_295, reply)) <= 1024
+    for library in (None, "x" * 24):
+        if library is not None:  # of its own, whose name and whose items are as long as they get
+            app.controller.library = {"name": "x" * 24, "version": 9999, "crc": "89abcdef"}
+            bounds = resources.firmware_module("bounds")
+            run.order.library = bounds.Bounds(
+                ["x", 1, "89abcdef"], "%s/%s" % (library, library), ["x" * 16, "why"], {}
+            )
+        reply = {"id": "0123abcd-4294967295", "ok": app.status()}
+        assert library is None or reply["ok"]["run"]["override"] == "x" * 16  # marked all the time
+        assert len(wire.encode("r", 4_294_967_295, reply)) <= 1024
