@@ -87,7 +87,7 @@ def row_text(kind: str, row: list[Any]) -> str:
     counts, body, over, *numbers = row
     values = [None if number is None else Fraction(number, over) for number in numbers]
     if counts in ("volume", "time") and not body:
-        texts = [v and quantities.show(int(v), ROWS[kind]) for v in values]
+        texts = [None if v is None else quantities.show(int(v), ROWS[kind]) for v in values]
     else:
         texts = _texts(ROWS[kind], counts, body, values)
     return " | ".join(text or "–" for text in texts)
@@ -97,15 +97,17 @@ def _texts(kind: str, counts: str, body: str, values: list[Fraction | None]) -> 
     """Return all of a row in the one unit that reads best: whole numbers, few digits, per mL."""
     found: list[tuple[bool, int, bool, list[str | None]]] = []
     for name, unit in dose_units.UNITS[kind].items():
-        shares = [v and v / unit.factor for v in values]
-        if (unit.counts, unit.body) == (counts, body) and all(_decimal(s or 1) for s in shares):
-            texts = [share and dose_units.show(Quantity(share, unit)) for share in shares]
+        shares = [None if v is None else v / unit.factor for v in values]
+        if (unit.counts, unit.body) == (counts, body) and all(
+            s is None or _decimal(s) for s in shares
+        ):
+            texts = [None if s is None else dose_units.show(Quantity(s, unit)) for s in shares]
             digits = "".join(text.split(" ")[0] for text in texts if text)
             found.append(("." in digits, len(digits), name.endswith("/L"), texts))
     return min(found, key=lambda each: each[:3])[3]
 
 
-def _decimal(number: Fraction | int) -> bool:
+def _decimal(number: Fraction) -> bool:
     rest = number.denominator
     for prime in (2, 5):
         while rest % prime == 0:

@@ -56,7 +56,7 @@ def test_a_library_by_hand():
     assert read(text)[0] == found
 
 
-@pytest.mark.requirement("I8", "F1")
+@pytest.mark.requirement("I8")
 def test_it_is_proposed_and_confirmed():
     bench = Bench(configuration())
     assert shown(bench) is None
