@@ -9,33 +9,24 @@ import sys
 import pump
 
 
-def order():
-    """Return order.py: what makes an order of a text."""
-    from pump import order
-
-    del sys.modules["pump.order"], pump.order  # pyright: ignore[reportAttributeAccessIssue]
-    return order
-
-
-def config():
-    """Return config.py: what checks a configuration."""
-    from pump import config
-
-    del sys.modules["pump.config"], pump.config  # pyright: ignore[reportAttributeAccessIssue]
-    return config
-
-
 def take(name):
-    """Return pump.<name>: what is asked for by its name."""
+    """Return pump.<name>: what has no function of its own here."""
     module = __import__("pump." + name, None, None, (name,))
     del sys.modules["pump." + name]
     delattr(pump, name)
     return module
 
 
+def order():
+    """Return order.py: what makes an order of a text."""
+    return take("order")
+
+
+def config():
+    """Return config.py: what checks a configuration."""
+    return take("config")
+
+
 def recovery():
     """Return recovery.py: what makes a run again of its record."""
-    from pump import recovery
-
-    del sys.modules["pump.recovery"], pump.recovery  # pyright: ignore[reportAttributeAccessIssue]
-    return recovery
+    return take("recovery")

@@ -55,7 +55,6 @@ TABLE = {
     "help": ((), "this list"),
 }  # fmt: skip
 
-
 NOT_TYPED = ("put", "config", "order", "library", "config_get", "commands")
 
 
@@ -273,14 +272,7 @@ def parse_words(line):
     """Return (command, args) of a line such as ``infuse 2.5 mL 5 mL/h``, or raise Refused."""
     words = line.split(" ")
     name = words[0]
-    if name not in TABLE or name in (
-        "put",
-        "config",
-        "order",
-        "library",
-        "config_get",
-        "commands",
-    ):
+    if name not in TABLE or name in NOT_TYPED:
         raise Refused("E_COMMAND", "no command " + name[:32])
     spec = TABLE[name][0]
     args = {}

@@ -20,7 +20,7 @@ def in_force(status: Status, running: bool) -> str:
     if run is None or not running:
         return text
     if run.library is None:
-        return f"{text}; NO LIBRARY for this run"
+        return f"{text}; no library for this run"
     override = f", SOFT LIMITS OVERRIDDEN by {run.override}" if run.override else ""
     return f"{text}; this run: {run.library}{override}"
 

@@ -81,6 +81,7 @@ def test_a_technician_reads_what_stands_and_the_two_ways_on():
         "rate       60 mL/h (infuse, as ordered)",
         "go on      doseloop resume: the rest of it, to the step",
         "or end it  doseloop stop: what was delivered is the total",
+        "library    none in force; no library for this run",
         "syringe    bd-plastipak-50, 38.720 mL, not calibrated",
     ]
 
