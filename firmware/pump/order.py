@@ -99,17 +99,12 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
     order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
     rates = [step.rate + (step.pca[1] if step.pca else 0) for step in steps]
     fastest = max(rates + [step.rate_end for step in steps] + [kvo or 0])
-    order.fault_al = fastest and fault_volume(fastest, al)
+    order.fault_al = fastest and arith.fault_volume(fastest, al)
     moving = [step for step in steps if step.way]
     if moving and not steps[0].pca and not order.total_steps():
         least = quantity.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
-
-
-def fault_volume(rate, al):
-    """Return the most that flows at a rate from any single fault on; its last step is whole."""
-    return arith.volume_in(arith.lease_of(rate) + arith.QUEUE_TICKS, rate) + al
 
 
 def _step(step, limits):

@@ -111,12 +111,17 @@ def plan_text(
         fill = f", filled with {quantities.show(plan.fill_al, 'volume')}" if plan.fill_al else ""
         lines.append(f"  syringe {plan.syringe}{fill}")
     if plan.fault_al is not None:
-        lines.append(f"  a single fault delivers at most {ml(-(-plan.fault_al // 10**12) * 1000)}")
+        lines.append(f"  {fault_text(plan.fault_al)}")
     if plan.syringe_changes:
         lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
     if outlook is not None:
         lines.append(table(_outlook_rows(outlook), "  "))
     return "\n".join(lines)
+
+
+def fault_text(fault_al: int) -> str:
+    """Return what any single fault may deliver, in aL, rounded up to a microlitre."""
+    return f"a single fault delivers at most {ml(-(-fault_al // 10**12) * 1000)}"
 
 
 def _outlook_rows(outlook: Outlook) -> list[tuple[str, str]]:

@@ -108,7 +108,7 @@ def test_an_order_by_hand():
         "fill_al": ML,
         "order_crc": "0123abcd",
         "al_per_step": 7,
-        "fault_al": 66 * ML // 1000,  # 3 s of lease, 0.9 s of queue at 60 mL/h, and a step
+        "fault_al": 60 * ML * 3001 // 3_600_000 + AL,  # 3 s of lease at 60 mL/h, a tick, a step
     }
     plain = made(ONE)
     assert (plain.fill_al, plain.kvo, plain.stop_ms) == (None, None, None)
