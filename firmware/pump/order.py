@@ -9,6 +9,7 @@ import json
 from pump import arith, quantity, sealed
 from pump.checks import beyond, check_rate
 from pump.errors import Refused
+from pump.planner import Ramp
 from pump.program import Order, Step
 
 KIND = "order"
@@ -100,11 +101,32 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
     rates = [step.rate + (step.pca[1] if step.pca else 0) for step in steps]
     fastest = max(rates + [step.rate_end for step in steps] + [kvo or 0])
     order.fault_al = fastest and arith.fault_volume(fastest, al)
+    _add_lags(order, config["motion"])
     moving = [step for step in steps if step.way]
     if moving and not steps[0].pca and not order.total_steps():
         least = quantity.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
+
+
+def _add_lags(order, motion):
+    """Give the order what ramps and take-up add to its time (B3)."""
+    order.ramp = Ramp(motion["pull_in_hz"], motion["accel_hz_per_s"])
+    order.takeup_ms = motion["backlash_steps"] * 1000 // motion["takeup_hz"]
+    way = 1  # a syringe is loaded with its plunger against the nut
+    passes = []
+    for _ in range(min(2, order.repeat)):
+        lag = 0
+        for step in order.steps:
+            if way == -step.way:
+                lag += order.takeup_ms
+            way = step.way or way
+            if step.mode == "ramp":
+                lag += sum(order.lag_of(item.rate, item.volume_al) for item in step.items(1, 0))
+            else:
+                lag += step.count * order.lag_of(step.rate, step.volume_al)
+        passes.append(lag)
+    order.lag_ms = passes[0] + (order.repeat - 1) * passes[-1]
 
 
 def _step(step, limits):
