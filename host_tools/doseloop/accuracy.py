@@ -60,9 +60,8 @@ def trumpet(
     for minutes in WINDOWS_MIN:
         span, rest = divmod(minutes * 60_000, sample_ms)
         if rest or span >= len(volumes):
-            raise ValueError(
-                f"a window of {minutes} min does not fit {len(volumes) - 1} samples of {sample_ms} ms"
-            )
+            samples = f"{len(volumes) - 1} samples of {sample_ms} ms"
+            raise ValueError(f"a window of {minutes} min does not fit {samples}")
         errors = [
             _error(end - start, rate, span * sample_ms)
             for start, end in zip(volumes, volumes[span:], strict=False)
