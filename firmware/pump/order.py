@@ -6,7 +6,7 @@ comes of it is program.py's. Borrowed (borrow.py): a run's heap has none of it.
 
 import json
 
-from pump import arith, quantity, sealed
+from pump import arith, sealed, shown
 from pump.checks import beyond, check_rate
 from pump.errors import Refused
 from pump.planner import Ramp
@@ -104,7 +104,7 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
     _add_lags(order, config["motion"])
     moving = [step for step in steps if step.way]
     if moving and not steps[0].pca and not order.total_steps():
-        least = quantity.format(al, "volume")
+        least = shown.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
 
@@ -167,7 +167,7 @@ def _step(step, limits):
         return Step(mode, rate, volume, duration)
     every, count = step["every_ms"], step["count"]
     if every <= duration:
-        text = quantity.format(duration, "duration")
+        text = shown.format(duration, "duration")
         raise Refused("E_DURATION", "a dose takes %s, longer than `every`" % text, limit=text)
     return Step(mode, rate, volume, duration, every_ms=every, count=count)
 
