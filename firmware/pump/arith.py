@@ -55,20 +55,27 @@ def rate_hz(al_per_step, rate_al_per_h):
 
 
 # What may flow after any one fault (IEC 60601-2-24 6.8.2 a28, 51.5 a): 0.1 mL, or 1 s of the rate
-# where that is more. A dead tick leaves the queue. A hung main leaves the lease as well that it
-# gave the tick, so that is cut to what 0.1 mL leave; but not below what a living main needs: a
-# wait of 0.25 s, and in one pass a flash erase (0.4 s), a look ahead at limits (0.35 s)
-# or the check of a long order. So above 144 mL/h (0.1 mL in 2.5 s) it is 2.5 s of the rate.
+# where that is more. A dead tick leaves the queue. A hung main leaves the lease that it gave the
+# tick: when that is over the tick stops the generator, at most a tick later. 1 s is what a living
+# main needs: a wait (motor.py), and in one pass a flash erase (0.4 s) and a look ahead at limits
+# (0.35 s).
 _FAULT_AL = 10**14
 QUEUE_TICKS = 900_000  # tick.HIGH_TICKS, and what the step generator has in hand
 LEASE_TICKS = 3_000_000
-_LEASE_LEAST = 1_600_000
+_LEASE_LEAST = 999_000
+_TICK_TICKS = 1_000
 
 
 def lease_of(rate_al_per_h):
     """Return the ticks of motion that main vouches for at a time, where this is the top rate."""
-    ticks = ticks_of(_FAULT_AL, rate_al_per_h) - QUEUE_TICKS
+    ticks = ticks_of(_FAULT_AL, rate_al_per_h) - _TICK_TICKS
     return max(_LEASE_LEAST, min(LEASE_TICKS, ticks))
+
+
+def fault_volume(rate_al_per_h, al_per_step):
+    """Return the most that flows at a rate from any single fault on; its last step is whole."""
+    ticks = max(lease_of(rate_al_per_h) + _TICK_TICKS, QUEUE_TICKS)
+    return volume_in(ticks, rate_al_per_h) + al_per_step
 
 
 def isqrt(n):

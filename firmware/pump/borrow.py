@@ -1,7 +1,7 @@
 """Modules that are needed for a moment: read from flash for one use and given back to the heap.
 
-What checks an order or a configuration is as large as what carries it out. Never while a motion
-runs: it takes 0.1 s. A module given back stays whole for as long as somebody holds it.
+What checks an order, or reads a typed line, is as large as what carries it out. A module given
+back stays whole for as long as somebody holds it.
 """
 
 import sys
@@ -9,24 +9,43 @@ import sys
 import pump
 
 
-def take(name):
-    """Return pump.<name>: what has no function of its own here."""
-    module = __import__("pump." + name, None, None, (name,))
-    del sys.modules["pump." + name]
-    delattr(pump, name)
-    return module
-
-
 def order():
-    """Return order.py: what makes an order of a text."""
-    return take("order")
+    """Return order.py: what makes an order of a text. At standstill: it takes 0.1 s."""
+    return _lend("order")
 
 
 def config():
-    """Return config.py: what checks a configuration."""
-    return take("config")
+    """Return config.py: what checks a configuration. At standstill."""
+    return _lend("config")
 
 
 def recovery():
-    """Return recovery.py: what makes a run again of its record."""
-    return take("recovery")
+    """Return recovery.py: what makes a run again of its record. At standstill."""
+    return _lend("recovery")
+
+
+def take(name):
+    """Return pump.<name>, which has no function of its own here. At standstill."""
+    return _lend(name)
+
+
+def words():
+    """Return words.py: what a person types and reads, and what each command is for."""
+    return _lend("words", "quantity")
+
+
+def next_steps():
+    """Return next_steps.py: what to do after a refusal."""
+    return _lend("next_steps")
+
+
+def _lend(*names):
+    # The module asked for, and those that it brings with it. What somebody holds anyway (a host, a
+    # test) is left where it is.
+    fresh = [name for name in names if "pump." + name not in sys.modules]
+    __import__("pump." + names[0])
+    module = getattr(pump, names[0])
+    for name in fresh:
+        del sys.modules["pump." + name]
+        delattr(pump, name)
+    return module

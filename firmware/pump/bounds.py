@@ -5,8 +5,8 @@ Borrowed when an order names an item (dose_limits.py makes it) and when a reset 
 kept with the order, and what holds in a run is what held when it was planned.
 """
 
-from pump import quantity
 from pump.errors import Refused
+from pump.shown import format
 
 
 class Bounds:
@@ -31,8 +31,8 @@ class Bounds:
         i = beyond(edges, value, self.override, lower) if edges else None
         if edges and i is not None:
             unit = kind if kind == "duration" else "rate" if kind[-4:] == "rate" else "volume"
-            text = "%s %s" % (kind, quantity.format(value, unit))
-            raise self.refusal(i, text, quantity.format(edges[i], unit))
+            text = "%s %s" % (kind, format(value, unit))
+            raise self.refusal(i, text, format(edges[i], unit))
 
     def bolus(self, volume_al, rate, square):
         """Raise Refused unless a dose may be given on top. A square one has no least rate."""

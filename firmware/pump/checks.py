@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from pump import arith, quantity
+from pump import arith, shown
 from pump.errors import Refused
 
 _MINUTE_MS = const(60_000)  # the least, where no lockout says more
@@ -18,10 +18,10 @@ def check_rate(rate, limits):
         edge, code, word = least, "E_RATE_LOW", "below"
     else:
         return
-    text = quantity.format(edge, "rate")
+    text = shown.format(edge, "rate")
     raise Refused(
         code,
-        "rate %s is %s what board and syringe allow" % (quantity.format(rate, "rate"), word),
+        "rate %s is %s what board and syringe allow" % (shown.format(rate, "rate"), word),
         limit=text,
         nearest=text,
     )
@@ -29,10 +29,10 @@ def check_rate(rate, limits):
 
 def beyond(what, volume, most):
     """Return the refusal of a volume that the plunger can't travel."""
-    text = quantity.format(most, "volume")
+    text = shown.format(most, "volume")
     return Refused(
         "E_VOLUME",
-        "%s of %s is beyond the plunger's %s" % (what, quantity.format(volume, "volume"), text),
+        "%s of %s is beyond the plunger's %s" % (what, shown.format(volume, "volume"), text),
         limit=text,
         nearest=text,
     )
@@ -58,11 +58,11 @@ def square_rate(volume_al, duration_ms, lockout_ms, left_ms):
     if least <= duration_ms <= most:
         # Rounded up, by less than an aL/h: so it takes its time to the millisecond.
         return -(-volume_al * arith.HOUR_MS // duration_ms)
-    text = quantity.format(least if duration_ms < least else most, "duration")
+    text = shown.format(least if duration_ms < least else most, "duration")
     raise Refused(
         "E_DURATION",
         "a square bolus lasts %s at least, 6 h at most, and not beyond the infusion"
-        % quantity.format(least, "duration"),
+        % shown.format(least, "duration"),
         limit=text,
         nearest=text if most >= least else None,
         next_step="change the duration, or give a rate",
@@ -75,14 +75,14 @@ def check_bolus(volume_al, rate, flowing, config, room_steps):
     most = config["limits"]["rate_max_al_per_h"] - flowing
     check_rate(rate, config["limits"])
     if rate > most:
-        text = quantity.format(most, "rate")
+        text = shown.format(most, "rate")
         raise Refused("E_RATE_HIGH", "bolus and infusion together are too fast", text, text)
     if volume_al < al:
-        least = quantity.format(al, "volume")
+        least = shown.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     # The infusion flows on meanwhile, and the dose may share a step with it.
     room = max(0, room_steps - 1) * al
     if volume_al + arith.volume_of(flowing, arith.duration_of(volume_al, rate) + 1) > room:
         less = max(0, room - arith.volume_of(flowing, 2))  # both round up to a millisecond
-        text = quantity.format(less * rate // (rate + flowing) // 10**9 * 10**9, "volume")
+        text = shown.format(less * rate // (rate + flowing) // 10**9 * 10**9, "volume")
         raise Refused("E_VOLUME", "the syringe has less left than the bolus", text, text)

@@ -6,7 +6,7 @@ connect, so names and limits can't drift apart.
 
 import json
 
-from pump import borrow, quantity
+from pump import borrow
 from pump.errors import Refused
 
 _UPLOAD_MAX = 8192
@@ -14,48 +14,44 @@ _CHUNK = 512
 _WHOLE_MAX = 1 << 30  # indexes, sizes and milliseconds: small integers on the chip
 _PAGE = 700  # characters of events in one reply
 
-# name: ((argument, kind, required), ...), help. A kind is one of quantity's, or text, whole.
+# name: ((argument, kind, required), ...). A kind is one of quantity's, or text, whole. What each
+# is for says words.HELP.
 TABLE = {
-    "hello": ((), "who this is; opens a session"),
-    "commands": ((("from", "whole", False),), "this table, a few at a time"),
-    "status": ((), "state, run, syringe, alarms"),
-    "put": ((("slot", "text", True), ("offset", "whole", True), ("data", "text", True)),
-            "send a part of a config or an order"),
-    "config": ((("size", "whole", True),), "propose the sent configuration: old, new, digest"),
-    "confirm": ((("digest", "text", True),), "put the proposed rate or configuration in effect"),
-    "config_get": ((("offset", "whole", True),), "a part of the configuration in force"),
-    "order": ((("size", "whole", True),), "plan the sent order"),
-    "plan": ((), "the plan that waits for start"),
-    "infuse": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
-                ("duration_ms", "duration", False)), "plan an infusion: any two of three"),
-    "withdraw": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
-                  ("duration_ms", "duration", False)), "plan a withdrawal: any two of three"),
-    "bolus": ((("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
-               ("duration_ms", "duration", False)), "plan a single bolus: any two of three"),
-    "bolus_now": ((("volume_al", "volume", True), ("rate_al_per_h", "rate", False),
-                   ("duration_ms", "duration", False)),
-                  "give a dose on top of the run, now: at a rate, or spread over a duration"),
-    "demand": ((), "the patient asks for a dose"),
-    "pca": ((), "demands, doses, lockout and limits of the patient-controlled run"),
-    "hold": ((), "start the planned bolus, or keep it going for 0.3 s more"),
-    "start": ((("order_crc", "text", False),), "begin what was planned"),
-    "pause": ((), "stand still, keep the order"),
-    "resume": ((), "go on with the exact remainder"),
-    "stop": ((), "stop and end the run"),
-    "rate": ((("rate_al_per_h", "rate", True),),
-             "propose a new rate for the same volume: old, new, digest"),
-    "library": ((("size", "whole", False), ("replace", "whole", False),
-                 ("offset", "whole", False)), "propose the sent drug library, or show it"),
-    "load": ((("volume_al", "volume", True),), "a syringe with this volume is mounted"),
-    "clear": ((), "clear alarms whose cause is gone"),
-    "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
-    "watch": ((("ms", "whole", True),), "status every so many ms; 0 ends it"),
-    "bye": ((), "end the session: events as plain lines again"),
-    "maintenance": ((), "hand the board to a person at the REPL"),
-    "help": ((), "this list"),
+    "hello": (),
+    "commands": (("from", "whole", False),),
+    "status": (),
+    "put": (("slot", "text", True), ("offset", "whole", True), ("data", "text", True)),
+    "config": (("size", "whole", True),),
+    "confirm": (("digest", "text", True),),
+    "config_get": (("offset", "whole", True),),
+    "order": (("size", "whole", True),),
+    "plan": (),
+    "infuse": (("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
+               ("duration_ms", "duration", False)),
+    "withdraw": (("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
+                 ("duration_ms", "duration", False)),
+    "bolus": (("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
+              ("duration_ms", "duration", False)),
+    "bolus_now": (("volume_al", "volume", True), ("rate_al_per_h", "rate", False),
+                  ("duration_ms", "duration", False)),
+    "demand": (),
+    "pca": (),
+    "hold": (),
+    "start": (("order_crc", "text", False),),
+    "pause": (),
+    "resume": (),
+    "stop": (),
+    "rate": (("rate_al_per_h", "rate", True),),
+    "library": (("size", "whole", False), ("replace", "whole", False),
+                ("offset", "whole", False)),
+    "load": (("volume_al", "volume", True),),
+    "clear": (),
+    "events": (("since", "whole", True), ("max", "whole", False)),
+    "watch": (("ms", "whole", True),),
+    "bye": (),
+    "maintenance": (),
+    "help": (),
 }  # fmt: skip
-
-NOT_TYPED = ("put", "config", "order", "library", "config_get", "commands")
 
 
 class Commands:
@@ -69,7 +65,7 @@ class Commands:
         """Return the reply dict of a command, or raise Refused; then nothing has changed."""
         if not isinstance(name, str) or name not in TABLE:
             raise Refused("E_COMMAND", "no command " + str(name)[:32])
-        spec = TABLE[name][0]
+        spec = TABLE[name]
         names = [item[0] for item in spec]
         for key in args:
             if key not in names:
@@ -97,15 +93,15 @@ class Commands:
         names = sorted(TABLE)
         first = args.get("from") or 0
         view = []
+        texts = borrow.words().HELP
         for name in names[first : first + 3]:
-            spec, text = TABLE[name]
             view.append(
                 {
                     "name": name,
-                    "help": text,
+                    "help": texts[name],
                     "args": [
                         {"name": key, "unit": kind, "required": required}
-                        for key, kind, required in spec
+                        for key, kind, required in TABLE[name]
                     ],
                 }
             )
@@ -266,42 +262,3 @@ class Commands:
 
     def _maintenance(self, args):
         return self._app.maintenance()
-
-
-def parse_words(line):
-    """Return (command, args) of a line such as ``infuse 2.5 mL 5 mL/h``, or raise Refused."""
-    words = line.split(" ")
-    name = words[0]
-    if name not in TABLE or name in NOT_TYPED:
-        raise Refused("E_COMMAND", "no command " + name[:32])
-    spec = TABLE[name][0]
-    args = {}
-    rest = words[1:]
-    while rest:
-        key, value, used = _argument(spec, rest)
-        if key in args:
-            raise Refused("E_ARG", "%s is given twice" % key)
-        args[key] = value
-        rest = rest[used:]
-    return name, args
-
-
-def _argument(spec, words):
-    pair = " ".join(words[:2])
-    unit = None
-    for key, kind, _ in spec:
-        if kind == "whole":
-            if words[0].isdigit() and len(words[0]) < 10:
-                return key, int(words[0]), 1
-        elif kind == "text":
-            return key, words[0], 1
-        else:
-            try:
-                return key, quantity.parse(pair, kind), 2
-            except quantity.QuantityError as error:
-                if error.code != "E_UNIT":
-                    raise Refused(error.code, error.message, nearest=error.nearest)
-                unit = error
-    if unit is None:
-        raise Refused("E_ARG", "not understood: " + words[0][:32])
-    raise Refused("E_UNIT", "%s: %s" % (pair[:40], unit.message))

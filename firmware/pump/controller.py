@@ -6,7 +6,7 @@ ended, is course.py's.
 
 from micropython import const
 
-from pump import borrow, checks, quantity, sealed, states
+from pump import borrow, checks, sealed, shown, states
 from pump.dosing import Dosing
 from pump.errors import Refused
 from pump.run import Run
@@ -166,8 +166,8 @@ class Controller(Dosing):
             lambda: self.change_rate(rate_al_per_h),
             lambda: self.run.item() is item and item.rate == old,
         )
-        reply["old"] = quantity.format(old, "rate")
-        reply["new"] = quantity.format(rate_al_per_h, "rate")
+        reply["old"] = shown.format(old, "rate")
+        reply["new"] = shown.format(rate_al_per_h, "rate")
         reply["old_al_per_h"], reply["new_al_per_h"] = old, rate_al_per_h
         return reply
 
@@ -211,7 +211,7 @@ class Controller(Dosing):
         self._need(states.IDLE, states.READY, states.PAUSED, states.INTERRUPTED, states.ALARM)
         capacity = self.config["syringe"]["capacity_al"]
         if not 0 < volume_al <= capacity:
-            text = quantity.format(capacity, "volume")
+            text = shown.format(capacity, "volume")
             raise Refused("E_VOLUME", "the syringe holds %s" % text, limit=text, nearest=text)
         self._load(volume_al)
         for code in ("A_EMPTY", "A_FULL", "A_NEAR_EMPTY"):

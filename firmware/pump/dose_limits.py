@@ -10,8 +10,9 @@ with a body, per kg or m2. In aL and aL/h it is floored as the doses of orders a
 the host), so that a dose that equals its limit is within.
 """
 
-from pump import borrow, quantity
+from pump import borrow
 from pump.errors import Refused
+from pump.shown import format
 
 # kind of row: what it becomes
 KINDS = {
@@ -26,6 +27,7 @@ KINDS = {
 _COUNTS = ("mass", "units", "mmol", "mEq", "volume", "time")
 _AL_PER_ML = 10**15
 _MOST = 10**30
+_SHOW = (("mg/mL", 6, 10**6), ("mcg/mL", 3, 10**3), ("ng/mL", 0, 0))
 
 
 def check_entry(entry):
@@ -162,7 +164,7 @@ def judge(order, entry, kept, beyond):
 
 def _shown(num, den, counts):
     if counts == "mass":
-        return quantity.format(num * 1000 // den, "concentration")
+        return format(num // den, "concentration", _SHOW)
     text = "%d" % (num // den) if num % den == 0 else "%d/%d" % (num, den)
     return "%s %s/mL" % (text, "milliunits" if counts == "units" else counts)
 

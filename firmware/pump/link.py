@@ -8,7 +8,7 @@ takes in one line, and makes one telemetry frame or writes one line: so a comman
 
 from micropython import const
 
-from pump import commands, wire, words
+from pump import borrow, shown, wire
 from pump.errors import Refused
 
 _QUEUE_MAX = const(6144)  # bytes of events and telemetry waiting for the port
@@ -16,7 +16,7 @@ _ALL_MAX = const(12288)  # with the replies
 _LINE_MAX = const(1025)  # wire.MAX_LINE, and a carriage return that a relay adds
 _STUCK_MS = const(1)  # until the port is tried again: a host fetches within a USB frame
 _REPLIES = const(8)  # remembered by request id
-_BREAK = const(3)
+_AT_ONCE = ("stop", "pause")  # typed: before the words for an answer are read from flash
 
 
 class Link:
@@ -119,7 +119,7 @@ class Link:
         if self._open:
             self._frame("e", event["n"], event, self._others, _QUEUE_MAX)
         else:
-            self._plain(words.event_line(event), self._others, _QUEUE_MAX)
+            self._plain(shown.event_line(event), self._others, _QUEUE_MAX)
 
     def leave(self):
         """The program is done: no telemetry, and events as lines for people."""
@@ -136,7 +136,7 @@ class Link:
             if frame:
                 self._reply(0, {"id": None, "err": error.as_dict()})
             else:
-                self._say(words.error_lines(error))
+                self._say(borrow.words().error_lines(error))
         elif frame:
             self._request(line)
         elif line.strip():
@@ -202,10 +202,16 @@ class Link:
                 if byte > 127 or (byte < 32 and byte != 9):
                     # µ is two bytes; the terminal form takes uL
                     raise Refused("E_LINE", "plain words are ASCII: write uL for microlitre")
-            name, args = commands.parse_words(line.decode())
-            self._say(words.reply_lines(name, self._table.run(name, args)))
+            name, args, reply = line.decode(), {}, None
+            if name in _AT_ONCE:
+                reply = self._table.run(name, args)
+            words = borrow.words()
+            if reply is None:
+                name, args = words.parse(name)
+                reply = self._table.run(name, args)
+            self._say(words.reply_lines(name, reply))
         except Refused as error:
-            self._say(words.error_lines(error))
+            self._say(borrow.words().error_lines(error))
 
     # -- out ----------------------------------------------------------------------------------
 

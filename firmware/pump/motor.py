@@ -101,7 +101,7 @@ class Motor:
 
     def wait_ms(self):
         """Return how long the main loop may wait, so that the lease never runs out on it."""
-        return 1000 if self._lease == arith.LEASE_TICKS else 250
+        return 1000 if self._lease == arith.LEASE_TICKS else 100
 
     def may_wait(self):
         """True when the CPU may be gone for a flash erase: nothing moves, or enough is queued."""

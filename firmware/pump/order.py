@@ -6,9 +6,10 @@ comes of it is program.py's. Borrowed (borrow.py): a run's heap has none of it.
 
 import json
 
-from pump import arith, quantity, sealed
+from pump import arith, sealed, shown
 from pump.checks import beyond, check_rate
 from pump.errors import Refused
+from pump.planner import Ramp
 from pump.program import Order, Step
 
 KIND = "order"
@@ -101,17 +102,33 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
     order = Order(name, steps, al, fill_al, kvo, stop_ms, repeat, crc)
     rates = [step.rate + (step.pca[1] if step.pca else 0) for step in steps]
     fastest = max(rates + [step.rate_end for step in steps] + [kvo or 0])
-    order.fault_al = fastest and fault_volume(fastest, al)
+    order.fault_al = fastest and arith.fault_volume(fastest, al)
+    _add_lags(order, config["motion"])
     moving = [step for step in steps if step.way]
     if moving and not steps[0].pca and not order.total_steps():
-        least = quantity.format(al, "volume")
+        least = shown.format(al, "volume")
         raise Refused("E_VOLUME", "less than one step of the motor", limit=least, nearest=least)
     return order
 
 
-def fault_volume(rate, al):
-    """Return the most that flows at a rate from any single fault on; its last step is whole."""
-    return arith.volume_in(arith.lease_of(rate) + arith.QUEUE_TICKS, rate) + al
+def _add_lags(order, motion):
+    """Give the order what ramps and take-up add to its time (B3)."""
+    order.ramp = Ramp(motion["pull_in_hz"], motion["accel_hz_per_s"])
+    order.takeup_ms = motion["backlash_steps"] * 1000 // motion["takeup_hz"]
+    way = 1  # a syringe is loaded with its plunger against the nut
+    passes = []
+    for _ in range(min(2, order.repeat)):
+        lag = 0
+        for step in order.steps:
+            if way == -step.way:
+                lag += order.takeup_ms
+            way = step.way or way
+            if step.mode == "ramp":
+                lag += sum(order.lag_of(item.rate, item.volume_al) for item in step.items(1, 0))
+            else:
+                lag += step.count * order.lag_of(step.rate, step.volume_al)
+        passes.append(lag)
+    order.lag_ms = passes[0] + (order.repeat - 1) * passes[-1]
 
 
 def _step(step, limits):
@@ -152,7 +169,7 @@ def _step(step, limits):
         return Step(mode, rate, volume, duration)
     every, count = step["every_ms"], step["count"]
     if every <= duration:
-        text = quantity.format(duration, "duration")
+        text = shown.format(duration, "duration")
         raise Refused("E_DURATION", "a dose takes %s, longer than `every`" % text, limit=text)
     return Step(mode, rate, volume, duration, every_ms=every, count=count)
 

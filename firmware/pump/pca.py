@@ -5,7 +5,7 @@ ms, rates aL/h, volumes aL. The caller stores `dump` after each accepted request
 follows, and otherwise at least every grace_ms of `restore`.
 """
 
-from pump import quantity
+from pump import shown
 from pump.arith import HOUR_MS
 from pump.errors import Refused
 from pump.limiter import Limiter
@@ -258,8 +258,8 @@ class Pca:
         limit = self._limiter.refuses(now_ms, [], basal)
         if limit:
             at = self._limiter.allowed_from(now_ms, [], basal)
-            wait = at and "wait " + quantity.format(at - now_ms, "duration")
-            most = quantity.format(limit[1], "volume")
+            wait = at and "wait " + shown.format(at - now_ms, "duration")
+            most = shown.format(limit[1], "volume")
             raise Refused("E_LIMIT", "what flowed leaves no room", limit=most, next_step=wait)
 
     def _check(self, basal, change=False):
@@ -303,5 +303,5 @@ def _flowed(dose, at_ms):
 
 
 def _refused(code, message, nearest, kind, next_step=None):
-    text = quantity.format(nearest, kind) if nearest > 0 else None
+    text = shown.format(nearest, kind) if nearest > 0 else None
     return Refused(code, message, limit=text, nearest=text, next_step=next_step)

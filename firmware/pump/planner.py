@@ -40,6 +40,19 @@ class Ramp:
         # Rounded down, so that its last speed is never above ``hz``.
         return (hz * hz - self.pull_in * self.pull_in) // (2 * self.accel)
 
+    def lag_ms(self, hz, steps):
+        """Return how much longer ``steps`` take, with a ramp up and down, than all at ``hz``.
+
+        A short stretch has a lower peak: v^2 = v0^2 + 2 a s.
+        """
+        n = min(self.steps(hz), steps // 2)
+        if not n:
+            return 0
+        v0, a = self.pull_in, self.accel
+        peak = arith.isqrt(v0 * v0 + 2 * a * n)
+        # Twice the time of the ramp (n steps), and what is left of them at hz, for all at hz.
+        return 2000 * (peak - v0) // a - 2000 * n // hz
+
     def up(self, steps):
         """Return [(steps, ticks)] of an acceleration from pull-in over ``steps`` steps.
 

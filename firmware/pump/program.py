@@ -37,6 +37,7 @@ class Item:
         self.steps = self.done = 0
         self.phase_al = self.rest_al = 0
         self.dose_al = 0  # of a bolus given on top of another item; the rest is that item's flow
+        self.lag_ms = 0  # that ramps and take-up add to its time
 
     def dump(self):
         """Return it as a list, for JSON; restored() takes it back."""
@@ -170,10 +171,19 @@ class Order:
         self.drug = None  # what it says of the drug, when it names an item of the drug library
         self.library = None  # bounds.Bounds, what holds of that item
         self._al = al_per_step
+        self.lag_ms = 0  # that ramps and take-up add to the whole
+        self.ramp = None  # planner.Ramp, and the time of a take-up
+        self.takeup_ms = 0
 
     def items(self):
         """Yield the items, one after another."""
         return unroll(self.steps, self.repeat, self.kvo)
+
+    def lag_of(self, rate, volume_al):
+        """Return what ramps add to the time of a volume, in ms."""
+        if self.ramp is None or not rate:
+            return 0
+        return self.ramp.lag_ms(arith.rate_hz(self._al, rate), volume_al // self._al)
 
     def volume_al(self, way):
         """Return the volume ordered in a direction, without KVO."""
@@ -188,8 +198,8 @@ class Order:
         return self.steps_of(1) + self.steps_of(-1)
 
     def duration_ms(self):
-        """Return the planned duration without ramps and take-up."""
-        return self.repeat * sum(step.total_ms() for step in self.steps)
+        """Return the planned duration."""
+        return self.repeat * sum(step.total_ms() for step in self.steps) + self.lag_ms
 
     def syringe_changes(self, capacity_al, held_al):
         """Return how many more full syringes the order needs. held_al: what is mounted holds;

@@ -19,6 +19,8 @@ base unit of its kind is refused, and the nearest whole value is named. No float
 | count | 1 | none: digits only |
 """
 
+from pump import shown
+
 # What a person types stays far below; 24 digits hold every value the pump can name
 # (10^24 aL = 1000 m³) and bound the work a hostile line can cause.
 MAX_DIGITS = 24
@@ -57,11 +59,8 @@ _KINDS = {
     "count": ((), 1, None),
 }
 
-# How a kind is shown: (unit, decimals, from which value on); the first that fits is used.
+# How the kinds are shown that the pump itself doesn't show (shown.py).
 _SHOW = {
-    "volume": (("mL", 15, 10**13), ("nL", 9, 0)),
-    "rate": (("mL/h", 15, 10**12), ("nL/h", 9, 0)),
-    "duration": (("s", 3, 0),),
     "mass": (("mg", 9, 10**9), ("mcg", 6, 10**6), ("ng", 3, 0)),
     "concentration": (("mg/mL", 9, 10**9), ("mcg/mL", 6, 10**6), ("ng/mL", 3, 0)),
     "weight": (("kg", 3, 0),),
@@ -188,22 +187,5 @@ def parse(text, kind):
 
 
 def format(value, kind):
-    """Return `value` (base unit of `kind`, not negative) as a text that `parse` reads back.
-
-    Always ASCII. A duration is shown in the largest of h, min, s that it is whole in.
-    """
-    if value < 0:
-        raise ValueError("a quantity is not negative")
-    if kind == "duration" and value:
-        for unit, factor in (("h", _HOUR_MS), ("min", 60000)):
-            if value % factor == 0:
-                return "%d %s" % (value // factor, unit)
-    for unit, decimals, least in _SHOW[kind]:
-        if value >= least or not value:
-            break
-    whole, rest = divmod(value, 10**decimals)
-    text = str(whole)
-    if rest:
-        tail = str(rest)
-        text += "." + ("0" * (decimals - len(tail)) + tail).rstrip("0")
-    return text + (" " + unit if unit else "")
+    """Return `value` (base unit of `kind`, not negative) as a text that `parse` reads back."""
+    return shown.format(value, kind, _SHOW.get(kind))

@@ -32,6 +32,7 @@ class Run:
         self._source = order.items()
         self._taken = 0  # items unrolled so far
         self._unrolled_ms = 0
+        self._way = 1  # of the last item unrolled that moves
         self._rest = {1: 0, -1: 0}  # volume beyond the last step unrolled, each way
         self._carry = 0  # the same of the last infusing item that was left
         self._last_rate = 0  # and that item's rate
@@ -50,12 +51,21 @@ class Run:
     def _append(self):
         for item in self._source:
             self._taken += 1
-            self._unrolled_ms += item.duration_ms
+            self._time(item)
             if item.way:
                 self._rest[item.way] = item.fix(self._rest[item.way], self.al)
             self._items.append(item)
             if len(self._items) > _WINDOW:
                 break
+
+    def _time(self, item):
+        """Count an unrolled item's time; what ramps and take-up add to it stays with it."""
+        if item.kind != "kvo":
+            item.lag_ms = self.order.lag_of(item.rate, item.volume_al)
+        if item.way == -self._way:
+            item.lag_ms += self.order.takeup_ms
+        self._way = item.way or self._way
+        self._unrolled_ms += item.duration_ms + item.lag_ms
 
     # -- over a reset -------------------------------------------------------------------------
 
@@ -90,9 +100,9 @@ class Run:
         self.commanded, self.witnessed, self.booked_in, self.booked_out = counts[:4]
         self.takeup, self.kvo_steps = counts[4:]
         self._source = self.order.items()
-        self._unrolled_ms = 0
+        self._unrolled_ms, self._way = 0, 1
         for _ in range(self._taken):
-            self._unrolled_ms += next(self._source).duration_ms
+            self._time(next(self._source))
         if kvo is not None:
             self.kvo, self.ended = restored(kvo), True
         self._rest = {1: rests[0], -1: rests[1]}
@@ -297,6 +307,7 @@ class Run:
             item = self._items[i]
             if item.way:
                 total += arith.duration_of(item.left() * self.al, item.rate)
+                total += item.lag_ms // 2 if item.done else item.lag_ms
             elif i > self._index or not pause_ms:
                 total += item.duration_ms
         return total

@@ -184,8 +184,8 @@ def look(s: ptr32, now: int) -> int:  # ISR-safe
         return DO_NOTHING
 
     flags = s[S_FLAGS]
-    # The PIO has already stopped itself when its stop input opened. An end switch or a wrong count
-    # stops it here, by the register, before anything else happens.
+    # The PIO has already stopped itself when its stop input opened. An end switch, a wrong count
+    # or a silent main stops it here, by the register, before anything else happens.
     if (sio[0] ^ s[S_END_INV]) & s[S_END_MASK]:
         pio[_PIO_CTRL] = 0
         flags |= F_END
@@ -199,6 +199,7 @@ def look(s: ptr32, now: int) -> int:  # ISR-safe
         pio[_PIO_CTRL] = 0
         flags |= F_DRIFT
     if lease == 0:
+        pio[_PIO_CTRL] = 0
         flags |= F_LEASE
     if (usb[0] & 0xFFFF) == _BREAK:
         # Left where it is: the USB stack may not have read it yet. Above the pull-in rate main

@@ -1,17 +1,93 @@
-"""Plain words back to a person at a terminal: short lines, quantities with units."""
+"""Plain words from and to a person at a terminal: short lines, quantities with units.
+
+Borrowed (borrow.py) for a line, with quantity.py: few are typed, and a program types none.
+"""
 
 from pump import commands, quantity
+from pump.errors import Refused
+from pump.shown import event_line, fact, format
+
+# What each of commands.TABLE is for.
+HELP = {
+    "hello": "who this is; opens a session",
+    "commands": "this table, a few at a time",
+    "status": "state, run, syringe, alarms",
+    "put": "send a part of a config, an order or a library",
+    "config": "propose the sent configuration: old, new, digest",
+    "confirm": "put the proposed rate, configuration or library in effect",
+    "config_get": "a part of the configuration in force",
+    "order": "plan the sent order",
+    "plan": "the plan that waits for start",
+    "infuse": "plan an infusion: any two of three",
+    "withdraw": "plan a withdrawal: any two of three",
+    "bolus": "plan a single bolus: any two of three",
+    "bolus_now": "give a dose on top of the run, now: at a rate, or spread over a duration",
+    "demand": "the patient asks for a dose",
+    "pca": "demands, doses, lockout and limits of the patient-controlled run",
+    "hold": "start the planned bolus, or keep it going for 0.3 s more",
+    "start": "begin what was planned",
+    "pause": "stand still, keep the order",
+    "resume": "go on with the exact remainder",
+    "stop": "stop and end the run",
+    "rate": "propose a new rate for the same volume: old, new, digest",
+    "library": "propose the sent drug library, or show it or the plan's limits",
+    "load": "a syringe with this volume is mounted",
+    "clear": "clear alarms whose cause is gone",
+    "events": "events again",
+    "watch": "status every so many ms; 0 ends it",
+    "bye": "end the session: events as plain lines again",
+    "maintenance": "hand the board to a person at the REPL",
+    "help": "this list",
+}
+
+# Not for people.
+_PROGRAMS = ("put", "config", "order", "library", "config_get", "commands")
+
+
+def parse(line):
+    """Return (command, args) of a line such as ``infuse 2.5 mL 5 mL/h``, or raise Refused."""
+    words = line.split(" ")
+    name = words[0]
+    if name not in commands.TABLE or name in _PROGRAMS:
+        raise Refused("E_COMMAND", "no command " + name[:32])
+    spec = commands.TABLE[name]
+    args = {}
+    rest = words[1:]
+    while rest:
+        key, value, used = _argument(spec, rest)
+        if key in args:
+            raise Refused("E_ARG", "%s is given twice" % key)
+        args[key] = value
+        rest = rest[used:]
+    return name, args
+
+
+def _argument(spec, words):
+    pair = " ".join(words[:2])
+    unit = None
+    for key, kind, _ in spec:
+        if kind == "whole":
+            if words[0].isdigit() and len(words[0]) < 10:
+                return key, int(words[0]), 1
+        elif kind == "text":
+            return key, words[0], 1
+        else:
+            try:
+                return key, quantity.parse(pair, kind), 2
+            except quantity.QuantityError as error:
+                if error.code != "E_UNIT":
+                    raise Refused(error.code, error.message, nearest=error.nearest)
+                unit = error
+    if unit is None:
+        raise Refused("E_ARG", "not understood: " + words[0][:32])
+    raise Refused("E_UNIT", "%s: %s" % (pair[:40], unit.message))
 
 
 def reply_lines(name, reply):
     """Return the text that answers a command typed by a person."""
     if name == "help":
-        out = []
-        for command in reply["commands"]:
-            spec, text = commands.TABLE[command]
-            if command not in commands.NOT_TYPED:
-                out.append("%-12s %s" % (command, text))
-        return "\n".join(out) + "\n"
+        shown = [command for command in reply["commands"] if command not in _PROGRAMS]
+        return "".join("%-12s %s\n" % (command, HELP[command]) for command in shown)
     if "stretches" in reply:
         return _plan(reply)
     if "digest" in reply:
@@ -19,7 +95,7 @@ def reply_lines(name, reply):
         return text + "%s now: %s; proposed: %s\ntype confirm %s to change it\n" % (
             name, reply["old"], reply["new"], reply["digest"])  # fmt: skip
     if name == "confirm" and "rate_al_per_h" in reply:
-        return "ok, rate %s\n" % quantity.format(reply["rate_al_per_h"], "rate")
+        return "ok, rate %s\n" % format(reply["rate_al_per_h"], "rate")
     if name == "status":
         return _status(reply)
     if name == "events":
@@ -37,43 +113,19 @@ def error_lines(error):
     return text + "\n"
 
 
-def event_line(event):
-    """Return one line for an event."""
-    rest = "".join(
-        fact(key, event[key]) for key in sorted(event) if key not in ("n", "boot", "ms", "e")
-    )
-    return "# %d ms %s%s\n" % (event["ms"], event["e"], rest)
-
-
-def fact(key, value):
-    """Return " key=value" with the unit that the key stands for; some names say theirs."""
-    if type(value) is int:
-        if key in ("rate", "old") or key[-9:] == "_al_per_h":
-            value = quantity.format(value, "rate")
-        elif key in ("t0", "at", "to", "ticks"):
-            value = "%d us" % value  # arith.TICK_HZ is 1 MHz
-        elif key[-3:] == "_al":
-            value = quantity.format(value, "volume")
-        elif key[-3:] == "_nl":
-            value = quantity.format(value * 10**9, "volume")
-        elif key[-3:] == "_ms" or key == "ms_long":
-            value = quantity.format(value, "duration")
-    return " %s=%s" % (key, value)
-
-
 def _plan(plan):
     out = "plan: %d steps in %s\n" % (
-        plan["ordered_steps"], quantity.format(plan["duration_ms"], "duration"))  # fmt: skip
+        plan["ordered_steps"], format(plan["duration_ms"], "duration"))  # fmt: skip
     for stretch in plan["stretches"]:
         out += "  %s" % stretch["mode"]
         if stretch["rate_al_per_h"]:
             out += " at %s, %d steps" % (
-                quantity.format(stretch["rate_al_per_h"], "rate"), stretch["steps"])  # fmt: skip
-        out += ", %s\n" % quantity.format(stretch["duration_ms"], "duration")
+                format(stretch["rate_al_per_h"], "rate"), stretch["steps"])  # fmt: skip
+        out += ", %s\n" % format(stretch["duration_ms"], "duration")
     if plan["syringe_changes"]:
         out += "  needs %d syringe change(s)\n" % plan["syringe_changes"]
     at_most = -(-plan["fault_al"] // 10**12) * 10**12
-    out += "  a single fault delivers at most %s\n" % quantity.format(at_most, "volume")
+    out += "  a single fault delivers at most %s\n" % format(at_most, "volume")
     return out + "type start to begin; start %s to begin this plan or none\n" % plan["order_crc"]
 
 
@@ -82,10 +134,14 @@ def _status(status):
     out = "state %s" % status["state"]
     if run:
         out += ", run %s: %s delivered, %s left, %s" % (
-            run["id"], quantity.format(run["delivered_nl"] * 10**9, "volume"),
-            quantity.format(run["remaining_nl"] * 10**9, "volume"),
-            quantity.format(run["remaining_ms"], "duration"))  # fmt: skip
+            run["id"], format(run["delivered_nl"] * 10**9, "volume"),
+            format(run["remaining_nl"] * 10**9, "volume"),
+            format(run["remaining_ms"], "duration"))  # fmt: skip
     out += "\n"
+    if run:  # whether it is held against the drug library (I2, I5)
+        out += "  drug library: %s\n" % (run["library"] or "none")
+        if "override" in run:
+            out += "  soft limits overridden by %s\n" % run["override"]
     for alarm in status["alarms"]:
         out += "  alarm %s (%s)\n" % (alarm["code"], alarm["priority"])
     return out

@@ -1,4 +1,4 @@
-"""What people see: plans, progress, status, summaries. The only module that knows rich.
+"""What people see: plans, status, summaries.
 
 Text built here is for reading: volumes are rounded to 1 µL, steps are the truth. Results
 go to stdout, talk to stderr; nothing here talks to a pump.
@@ -6,17 +6,13 @@ go to stdout, talk to stderr; nothing here talks to a pump.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from doseloop import library_view, quantities, resources
 from doseloop.results import Event, PcaState, Plan, Status, Stretch
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from doseloop.doses import Ordered
     from doseloop.outlook import Outlook
 
@@ -24,7 +20,6 @@ _NL_PER_UL = 1000
 _AL_PER_NL = 10**9
 _HOUR_MS = 3_600_000
 _RUNNING = frozenset("infusing withdrawing bolus kvo paused alarm interrupted".split())
-_PLAIN_EVERY = 10  # per cent, where there is no terminal to draw a bar on
 
 
 def ml(nl: int) -> str:
@@ -111,12 +106,17 @@ def plan_text(
         fill = f", filled with {quantities.show(plan.fill_al, 'volume')}" if plan.fill_al else ""
         lines.append(f"  syringe {plan.syringe}{fill}")
     if plan.fault_al is not None:
-        lines.append(f"  a single fault delivers at most {ml(-(-plan.fault_al // 10**12) * 1000)}")
+        lines.append(f"  {fault_text(plan.fault_al)}")
     if plan.syringe_changes:
         lines.append(f"  ! {plan.syringe_changes} syringe change(s): it stops at empty and waits")
     if outlook is not None:
         lines.append(table(_outlook_rows(outlook), "  "))
     return "\n".join(lines)
+
+
+def fault_text(fault_al: int) -> str:
+    """Return what any single fault may deliver, in aL, rounded up to a microlitre."""
+    return f"a single fault delivers at most {ml(-(-fault_al // 10**12) * 1000)}"
 
 
 def _outlook_rows(outlook: Outlook) -> list[tuple[str, str]]:
@@ -302,98 +302,8 @@ def describe(event: Event) -> str:
 
 def event_line(event: Event) -> str:
     """Return an event as one line: boot, number, time since boot, name, facts."""
-    fact = resources.firmware_module("words").fact
+    fact = resources.firmware_module("shown").fact
     facts = "".join(fact(name, value) for name, value in event.data.items()).strip()
     run = f" run {event.run}" if event.run else ""
     when = f"{event.boot}:{event.n:<4} {event.ms / 1000:>12.3f} s"
     return f"{when}  {event.name}{run} {facts}".rstrip()
-
-
-class Progress:
-    """A live bar on stderr while a run goes on; plain lines where stderr is no terminal."""
-
-    def __init__(self, ordered_steps: int, *, plain: bool | None = None) -> None:
-        """`ordered_steps` is the whole run; `plain` forces lines instead of a bar."""
-        self._steps = max(ordered_steps, 1)
-        self._plain = not sys.stderr.isatty() if plain is None else plain
-        self._next_percent = 0
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __enter__(self) -> Progress:
-        if not self._plain:
-            self._bar, self._task = _bar(self._steps)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def update(self, status: Status) -> None:
-        """Show a new status."""
-        run = status.run
-        if run is None or status.syringe is None:
-            return
-        # Steps, not delivered_nl: a withdrawal moves volume without delivering any.
-        al_per_step = status.syringe.al_per_step
-        moved = ml(run.witnessed_steps * al_per_step // _AL_PER_NL)
-        ordered = ml(self._steps * al_per_step // _AL_PER_NL)
-        fields = {
-            "state": status.state,
-            "volume": f"{moved[:-3]} / {ordered}" + (" moved" if run.withdrawn_nl else ""),
-            "rate": rate(status.rate_al_per_h) if status.rate_al_per_h else "–",
-            "left": clock(run.remaining_ms),
-            "plunger": _plunger(status),
-        }
-        if self._bar is not None:
-            self._bar.update(self._task, completed=run.witnessed_steps, **fields)
-            return
-        percent = run.witnessed_steps * 100 // self._steps
-        if percent >= self._next_percent:
-            self._next_percent = percent // _PLAIN_EVERY * _PLAIN_EVERY + _PLAIN_EVERY
-            self.say(
-                f"{percent:3d} %  {fields['volume']}  {fields['rate']}  "
-                f"{fields['left']} left  {fields['plunger']}"
-            )
-
-    def say(self, text: str) -> None:
-        """Print one line above the bar."""
-        if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=sys.stderr, flush=True)
-
-
-def _plunger(status: Status) -> str:
-    syringe = status.syringe
-    if syringe is None or syringe.remaining_nl is None:
-        return ""
-    return f"{ml(syringe.remaining_nl)} in syringe"
-
-
-def _bar(steps: int, console: Console | None = None) -> tuple[Any, Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    bar = Progress(
-        TextColumn("[bold]{task.fields[state]}"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[volume]}"),
-        TextColumn("[cyan]{task.fields[rate]}"),
-        TextColumn("{task.fields[left]} left"),
-        TextColumn("[dim]{task.fields[plunger]}"),
-        console=console or Console(stderr=True),
-        expand=True,
-        refresh_per_second=8,
-    )
-    task = bar.add_task(
-        "run", total=steps, state="starting", volume="", rate="", left="", plunger=""
-    )
-    return bar, task

@@ -30,12 +30,13 @@ def _commands() -> list[str]:
     lines = ["## Commands", "", "From `firmware/pump/commands.py`. Typed by a person, an argument "
              "is its quantity alone: `infuse 2.5 mL 5 mL/h`.", "",
              "| command | arguments | what it does |", "| --- | --- | --- |"]  # fmt: skip
-    for name, (arguments, text) in sorted(_table("commands", "TABLE").items()):
+    texts = _table("words", "HELP")
+    for name, arguments in sorted(_table("commands", "TABLE").items()):
         shown = ", ".join(
             f"`{key}` ({kind}{'' if required else ', optional'})"
             for key, kind, required in arguments
         )
-        lines.append(f"| `{name}` | {shown or '–'} | {text} |")
+        lines.append(f"| `{name}` | {shown or '–'} | {texts[name]} |")
     return [*lines, ""]
 
 
@@ -63,9 +64,10 @@ def _alarms() -> list[str]:
 
 
 def _errors() -> list[str]:
-    lines = ["## Errors", "", "From `firmware/pump/errors.py`: a request that can't be honoured. "
-             "Nothing was changed.", "", "| code | next step |", "| --- | --- |"]  # fmt: skip
-    lines += [f"| `{code}` | {after} |" for code, after in _table("errors", "NEXT").items()]
+    lines = ["## Errors", "", "From `firmware/pump/next_steps.py`: a request that can't be "
+             "honoured. Nothing was changed.", "",
+             "| code | next step |", "| --- | --- |"]  # fmt: skip
+    lines += [f"| `{code}` | {after} |" for code, after in _table("next_steps", "NEXT").items()]
     return [*lines, ""]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from doseloop import interruption, output, results
 from doseloop.errors import DoseloopError, EndedShort, Interrupted, LinkError, NoPump
+from doseloop.progress import Progress
 from doseloop.pump import Pump
 from doseloop.results import Delivered, Event, Status, Telemetry
 
@@ -144,7 +145,7 @@ class Follower:
         self,
         pump: Pump,
         run: str,
-        progress: output.Progress,
+        progress: Progress,
         signals: Signals,
         *,
         stop_ms: int | None = None,

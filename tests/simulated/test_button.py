@@ -54,6 +54,7 @@ def press(bench: Bench) -> None:
     bench.advance(SECOND)
 
 
+@pytest.mark.requirement("F3", "F4")
 def test_a_dose_for_a_press_and_none_in_the_lockout(bench: Bench, sealed: str) -> None:
     bench.pump.order(sealed)
     press(bench)  # C16: not begun yet
@@ -98,6 +99,7 @@ def test_a_press_during_the_flow_is_noticed_as_soon(bench: Bench) -> None:
     assert len(told(bench, "bolus")) == 3 and not told(bench, "denied")
 
 
+@pytest.mark.requirement("C19")
 def test_a_button_that_sticks_gives_one_dose_and_an_alarm(bench: Bench, sealed: str) -> None:
     # C19, F5
     bench.pump.order(sealed)

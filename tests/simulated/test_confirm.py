@@ -20,6 +20,7 @@ def bench() -> Iterator[Bench]:
         yield it
 
 
+@pytest.mark.requirement("A8", "F2")
 def test_the_edges_follow_the_last_confirmed_rate_and_no_other(bench: Bench) -> None:
     # A8, A18, F1, F2
     pump, al = bench.pump, bench.al
@@ -85,6 +86,7 @@ def test_a_status_is_of_now_although_the_main_loop_sleeps() -> None:
         assert (status.rate_al_per_h, len(bench.edges())) == (6 * ML, 480)
 
 
+@pytest.mark.requirement("F11")
 def test_the_direct_order_that_was_shown_is_the_one_that_starts(bench: Bench) -> None:
     # F11
     pump = bench.pump
@@ -98,6 +100,7 @@ def test_the_direct_order_that_was_shown_is_the_one_that_starts(bench: Bench) ->
     pump.stop()
 
 
+@pytest.mark.requirement("A17", "F1", "F2")
 def test_the_command_line_shows_old_and_new_and_asks(cli, sim):
     pump = sim("--board", "pico_tmc2209", "--syringe", "bd-plastipak-50")
     cli("load", "40 mL", "--port", pump.port)
@@ -112,6 +115,10 @@ def test_the_command_line_shows_old_and_new_and_asks(cli, sim):
     done = cli("rate", "120 mL/h", "--yes", "--port", pump.port)
     assert (done.code, done.out) == (0, "rate 120 mL/h (was 60 mL/h)\n")
     assert cli("status", "--json", "--port", pump.port).json["rate_al_per_h"] == 120 * ML
+    # 3 s at 120 mL/h are 0.1 mL, and a step. 600 mL/h flow with the dose: 1 s is 0.1667 mL.
+    assert "a single fault delivers at most 0.101 mL" in done.err
+    given = cli("bolus-now", "1 mL", "480 mL/h", "--yes", "--port", pump.port)
+    assert given.code == 0 and "a single fault delivers at most 0.167 mL" in given.err
 
 
 def test_another_syringe_is_in_force_when_it_is_confirmed(cli, sim):

@@ -160,7 +160,7 @@ def test_a_hung_main_loop_ends_the_motion_then_the_watchdog_resets(bench: Bench)
     bench.control("fault main_hang")
     bench.advance(20_000_000)
     edges = bench.edges()
-    assert edges[-1].ns - at <= 5 * 10**9  # 3 s of lease, 0.8 s of queue, a wait of one second
+    assert edges[-1].ns - at <= 3_001 * 10**6  # the lease, and a tick
     bench.pump.catch_up()
     status = bench.pump.status()
     assert status.state == "interrupted" and bench.pump.restarts == 1  # nothing resumed
@@ -176,8 +176,8 @@ def test_a_single_fault_delivers_no_more_than_the_plan_says(
 ) -> None:
     plan = bench.pump.infuse(volume_al=39 * ML, rate_al_per_h=ml_per_h * ML)
     assert plan.fault_al is not None
-    # 0.1 mL and the step that ends it, as long as main can do with the lease that leaves
-    assert (plan.fault_al <= ML // 10 + bench.al) == (ml_per_h <= 144)
+    # 0.1 mL or a second of the rate, and the step that ends it
+    assert plan.fault_al <= max(ML // 10, ml_per_h * ML // 3600) + bench.al
     bench.pump.start()
     bench.advance(9_000_000 if ml_per_h < 1000 else 2_000_000)
     before = len(bench.edges())

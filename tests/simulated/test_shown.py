@@ -9,6 +9,8 @@ import pytest
 from bench import Bench, seal_order
 from oracle import ML
 
+from doseloop import accuracy
+
 HOUR_US = 3_600_000_000
 
 
@@ -114,3 +116,29 @@ def test_twenty_five_boluses_are_each_off_by_less_than_a_step(bench: Bench, leas
         assert status.state == "idle" and status.run is not None
         assert made == status.run.witnessed_steps == volume // al, nth
         assert 0 <= volume - made * al < al
+
+
+@pytest.mark.requirement("A4")
+@pytest.mark.parametrize("rate", [ML, 5 * ML, 581_807_357_439])
+def test_the_trumpet_of_the_step_stream_stays_within_its_bound(bench: Bench, rate: int) -> None:
+    # Two hours; the second one is the trumpet's. The least rate makes a step in 17.9 min: of it,
+    # ten hours, so that windows hold a step or none.
+    hours = 2 if rate >= ML else 10
+    bench.pump.infuse(volume_al=30 * ML, rate_al_per_h=rate)
+    before = len(bench.edges())
+    bench.pump.start()
+    bench.advance(hours * HOUR_US + 1_000_000)
+    run = [event for event in bench.events() if event["e"] == "stretch"][-1]
+    bench.pump.stop()
+    edges = [edge.ns for edge in bench.edges()[before:]]
+    # The stretch starts at t0, a whole number of ticks of the same clock as the trace.
+    start = run["t0"] * 1000
+    volumes = accuracy.samples_of_steps(edges, bench.al, start, hours * 120)
+    for begun in (0, (hours - 1) * 120):  # the start-up too: a step stream has none
+        for window in accuracy.trumpet(volumes[begun:], rate):
+            bound = accuracy.step_bound(bench.al, rate, window.minutes)
+            assert -bound <= window.least <= window.most <= bound
+    whole = accuracy.step_bound(bench.al, rate, (hours - 1) * 60)
+    assert abs(accuracy.error_a(volumes[-121:], rate, accuracy.SAMPLE_MS)) <= (
+        whole if hours == 2 else accuracy.step_bound(bench.al, rate, 60)
+    )

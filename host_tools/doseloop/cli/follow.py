@@ -14,6 +14,7 @@ from doseloop.cli.common import confirm, print_json, say
 from doseloop.doses import Ordered
 from doseloop.order import stop_ms_of
 from doseloop.outlook import Outlook
+from doseloop.progress import Progress
 from doseloop.pump import Pump
 from doseloop.running import (
     IN_RUN,
@@ -142,7 +143,7 @@ def _follow(
     regain_s: float = REGAIN_S,
 ) -> Outcome:
     now = pump.status()
-    with output.Progress(0 if now.run is None else now.run.ordered_steps) as progress:
+    with Progress(0 if now.run is None else now.run.ordered_steps) as progress:
         progress.update(now)
         follower = Follower(
             pump,

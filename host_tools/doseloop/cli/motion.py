@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from doseloop import errors, quantities
+from doseloop import errors, quantities, resources
 from doseloop.cli.common import (
     base_units,
     confirm,
@@ -91,7 +91,13 @@ def bolus_now(quantity: tuple[str, ...], yes: bool, port: str | None, as_json: b
     need_terminal(yes)
     text = " ".join(quantity)
     with open_pump(port) as pump:
-        now = quantities.show(pump.status().rate_al_per_h, "rate")
+        status = pump.status()
+        now = quantities.show(status.rate_al_per_h, "rate")
+        arith = resources.firmware_module("arith")
+        rate = values.get("rate_al_per_h")
+        if rate is None:
+            rate = arith.rate_of(values["volume_al"], values["duration_ms"])
+        say(_fault_text(status.rate_al_per_h + rate, status))
         confirm(yes, f"Give {text} on top of {now}?")
         pump.bolus_now(**values)
     if as_json:
@@ -177,6 +183,7 @@ def rate(value: tuple[str, ...], yes: bool, port: str | None, as_json: bool) -> 
     need_terminal(yes)
     with open_pump(port) as pump:
         change = pump.propose_rate(rate_al_per_h)
+        say(_fault_text(rate_al_per_h, pump.status()))
         confirm(yes, f"Change the rate from {change.old} to {change.new}?")
         pump.confirm(change.digest)
     if as_json:
@@ -208,7 +215,7 @@ def load(value: tuple[str, ...], port: str | None, as_json: bool) -> None:
 @json_option
 def clear(port: str | None, as_json: bool) -> None:
     """Clear the alarms whose cause is gone; exit code 5 when one is still in force."""
-    from doseloop import resources, results
+    from doseloop import results
 
     with open_pump(port) as pump:
         pump.clear()
@@ -226,6 +233,16 @@ def clear(port: str | None, as_json: bool) -> None:
         print_json(results.plain(now))
     else:
         click.echo(f"no alarm; {now.state}")
+
+
+def _fault_text(rate_al_per_h: int, now: Status) -> str:
+    """Return what any single fault may deliver while this flows."""
+    from doseloop import output
+
+    if now.syringe is None:
+        return ""
+    arith = resources.firmware_module("arith")
+    return output.fault_text(arith.fault_volume(rate_al_per_h, now.syringe.al_per_step))
 
 
 def _say_delivered(word: str, delivered: Delivered, now: Status, as_json: bool) -> None:

@@ -60,29 +60,31 @@ def test_every_function_is_the_floor_of_the_exact_value(volume, rate, ms, al):
 
 @pytest.mark.requirement("A17")
 def test_what_a_single_fault_delivers_by_hand():
-    # 60 mL/h: 0.1 mL would last 6 s; main has its 3 s, and 0.9 s of queue: 65 uL, and a step.
-    # 100 mL/h: 0.1 mL lasts 3.6 s; less the queue main has 2.7 s. 0.1 mL, and a step.
-    # 144 mL/h: 2.5 s, of which main has 1.6 s: as little as it can do with.
-    # 1440 mL/h: so here too; ten times as much.
+    # 60 mL/h: 0.1 mL would last 6 s; main has its 3 s, and the tick one of its own: 3.001 s.
+    # 150 mL/h: 0.1 mL lasts 2.4 s, of which the tick may need its own.
+    # 360 mL/h: 1 s; that is as little as main can do with.
+    # 1440 mL/h: so here too: 1 s of the rate, four times as much.
     al, ml = 173530803503, 10**15
     for rate, lease, volume in (
-        (60, 3_000_000, 65 * ml // 1000),
-        (100, 2_700_000, ml // 10),
-        (144, 1_600_000, ml // 10),
-        (1440, 1_600_000, ml),
+        (60, 3_000_000, 60 * ml * 3001 // 3_600_000),
+        (150, 2_399_000, ml // 10),
+        (360, 999_000, ml // 10),
+        (1440, 999_000, 4 * ml // 10),
     ):
         assert arith.lease_of(rate * ml) == lease
-        assert order.fault_volume(rate * ml, al) == volume + al
+        assert arith.fault_volume(rate * ml, al) == volume + al
 
 
 @pytest.mark.requirement("A17")
 @given(rates, steps)
-def test_a_single_fault_delivers_a_tenth_of_a_millilitre_or_two_and_a_half_seconds(rate, al):
-    # IEC 60601-2-24 wants 0.1 mL or 1 s of the rate, whichever is more: kept up to 144 mL/h.
-    most = max(Fraction(10**14), Fraction(rate * 25, 36_000))
-    assert order.fault_volume(rate, al) - al <= most
-    if rate <= 144 * 10**15:
-        assert order.fault_volume(rate, al) - al <= 10**14
+def test_a_single_fault_delivers_a_tenth_of_a_millilitre_or_a_second(rate, al):
+    # IEC 60601-2-24: 0.1 mL or 1 s of the rate, whichever is more.
+    most = max(Fraction(10**14), Fraction(rate, 3600))
+    assert arith.fault_volume(rate, al) - al <= most
+    # Neither the queue alone nor the lease and a tick may be more than what is said.
+    said = arith.fault_volume(rate, al)
+    assert said >= arith.volume_in(arith.QUEUE_TICKS, rate) + al
+    assert said >= arith.volume_in(arith.lease_of(rate) + 1000, rate) + al
 
 
 @given(steps, rates)

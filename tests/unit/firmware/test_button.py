@@ -97,6 +97,7 @@ def test_two_presses_while_main_is_busy_are_two():
     assert it.look() == 2
 
 
+@pytest.mark.requirement("F4")
 @pytest.mark.parametrize("period_us", [200, 1 * MS, 10 * MS, 50 * MS])
 def test_one_press_is_one_event_with_bounce_at_both_ends(period_us):
     # F4: 100 Hz is a period of 10 ms
@@ -112,6 +113,7 @@ def test_one_press_is_one_event_with_bounce_at_both_ends(period_us):
     assert it.look() == 1 and not it.button.down
 
 
+@pytest.mark.requirement("F4")
 @pytest.mark.parametrize("down", [False, True])
 def test_bursts_of_noise_change_nothing(down):
     it = Contact()
@@ -175,6 +177,7 @@ def test_what_is_down_when_a_run_begins_is_forgotten(before_us):
     assert it.look() == 1
 
 
+@pytest.mark.requirement("F5")
 @pytest.mark.parametrize("from_the_beginning", [False, True])
 def test_held_for_a_minute_it_is_stuck(from_the_beginning):
     # F5, over a clock that wraps meanwhile
@@ -198,6 +201,7 @@ def test_held_for_a_minute_it_is_stuck(from_the_beginning):
     assert not it.button.stuck
 
 
+@pytest.mark.requirement("F5")
 def test_bounce_while_it_is_held_does_not_hide_that_it_is_stuck():
     it = Contact()
     it.set(True)
@@ -217,6 +221,7 @@ pieces = st.lists(
 )
 
 
+@pytest.mark.requirement("F4")
 @given(pieces, st.booleans(), st.integers(0, 2**30 - 1))
 def test_any_trace(trace, down, at):
     """Presses are the times that a level which held for SETTLE was down after one that was up,

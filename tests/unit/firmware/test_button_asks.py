@@ -43,6 +43,7 @@ def counts(bench):
     return view["demands"], view["given"]
 
 
+@pytest.mark.requirement("F3")
 def test_a_press_by_hand():
     bench = begun()
     wait(bench, 600)
@@ -78,6 +79,7 @@ def test_each_press_is_one_event():
     assert len(told(bench, "bolus", "denied")) == 30
 
 
+@pytest.mark.requirement("C16")
 @pytest.mark.parametrize("where", ["ready", "paused", "alarm", "ended", "kvo"])
 def test_when_no_dose_can_come_it_is_counted_as_unmet(where):
     # C16
@@ -142,6 +144,7 @@ def test_another_order_after_the_patients_is_not_the_patients():
     assert bench.events.last == before and counts(bench) == (1, 0)
 
 
+@pytest.mark.requirement("C19", "F5")
 def test_a_button_that_sticks_gives_one_dose_and_then_an_alarm():
     # C19, F5
     bench = begun()
@@ -216,6 +219,7 @@ def test_a_demand_of_the_host_is_counted_after_the_end_too():
     assert not bench.dose.active
 
 
+@pytest.mark.requirement("C16")
 def test_a_demand_before_the_start_is_counted_and_refused():
     bench = wired()
     with pytest.raises(errors.Refused) as caught:

@@ -38,6 +38,7 @@ def confirm(bench, digest):
     return ask(bench, "confirm", digest=digest)
 
 
+@pytest.mark.requirement("A8", "F1")
 def test_a_rate_by_hand():
     # A8: 5 mL/h flows on while 6 mL/h waits, and when another digest than its own is named.
     bench = started([infuse(ML, 5 * ML)])
@@ -159,6 +160,7 @@ DEEDS = st.lists(
 )
 
 
+@pytest.mark.requirement("A8", "F2")
 @settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(1, 400), RATES), min_size=1, max_size=3), DEEDS)
 def test_the_rate_in_effect_is_the_last_one_confirmed(stretches, deeds):
@@ -222,6 +224,7 @@ def send(host, text):
     return host.ask("config", {"size": len(text)})
 
 
+@pytest.mark.requirement("F1", "F11")
 def test_a_configuration_by_hand(host):
     host.ask("load", {"volume_al": 40 * ML})
     motor, before = host.bench.motor, host.bench.status()
@@ -261,6 +264,7 @@ def test_an_order_that_comes_after_a_proposed_configuration_drops_it(host, begin
     assert host.bench.controller.config is SLOW
 
 
+@pytest.mark.requirement("F2")
 def test_a_configuration_is_not_proposed_while_something_runs(host):
     host.ask("load", {"volume_al": 40 * ML})
     host.ask("infuse", {"volume_al": ML, "rate_al_per_h": 5 * ML})
@@ -268,6 +272,7 @@ def test_a_configuration_is_not_proposed_while_something_runs(host):
     assert send(host, OTHER)["err"]["code"] == "E_STATE"
 
 
+@pytest.mark.requirement("F11")
 def test_a_direct_order_starts_by_the_digest_of_its_own_plan(host):
     # F11: an order typed meanwhile can't be started by a host that has shown another one.
     host.ask("load", {"volume_al": 40 * ML})

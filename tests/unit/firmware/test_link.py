@@ -142,7 +142,7 @@ WRONG = [None, -1, 1.5, True, "5 mL", "", [], {}, 10**30]
 
 @pytest.mark.parametrize("command", sorted(commands.TABLE))
 def test_arguments_of_the_wrong_type_change_nothing(host, command):
-    spec = commands.TABLE[command][0]
+    spec = commands.TABLE[command]
     before = host.snapshot()
     assert host.error(command, {"nonsense": 1}) == "E_ARG"
     for key, kind, required in spec:

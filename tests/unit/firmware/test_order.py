@@ -21,8 +21,11 @@ HOUR = 60 * MIN
 CONFIG = {
     "syringe": {"model": "s50", "capacity_al": 50 * ML},
     "limits": {"rate_max_al_per_h": 300 * ML, "rate_min_al_per_h": ML},
-    "motion": {"al_per_step": AL},
-}
+    "motion": {
+        "al_per_step": AL, "pull_in_hz": 84, "accel_hz_per_s": 10,
+        "backlash_steps": 100, "takeup_hz": 500,
+    },
+}  # fmt: skip
 LIMITS = CONFIG["limits"]
 CHECK = "doseloop check ORDER.toml"
 LOWER_VOLUME = "lower the volume, or load a larger syringe"
@@ -68,6 +71,31 @@ def refusal(call, *arguments, **named):
 # -- what an order says of itself -----------------------------------------------------------------
 
 
+def test_what_ramps_and_take_up_add_by_hand():
+    # Without a ramp up to 8 Hz; 1 Hz more in 0.1 s. 60 mL/h are 16.7 Hz, 17 in whole ones. From 8:
+    # (17^2 - 8^2) / 20 = 11 steps, with which isqrt(64 + 220) = 16 Hz are reached in 0.8 s; at 17
+    # Hz they took 0.647. Twice: 1600 - 1294 = 306 ms. The second way back has a take-up of 0.2 s.
+    config = {**CONFIG, "motion": {**CONFIG["motion"], "pull_in_hz": 8}}
+
+    def lag(*steps, **options):
+        made = order.make("t", list(steps), config, **options)
+        return made.duration_ms() - made.repeat * sum(each.total_ms() for each in made.steps)
+
+    fast, slow = step(rate=60 * ML, volume=ML), step(rate=10 * ML, volume=ML)
+    back = step("withdraw", rate=10 * ML, volume=ML)
+    assert (lag(fast), lag(slow), lag(back)) == (306, 0, 200)
+    assert (lag(fast, repeat=7), lag(slow, back, repeat=7)) == (7 * 306, 13 * 200)
+    assert lag(step("pause", ms=MIN), back, step("pause", ms=MIN), back, fast) == 2 * 200 + 306
+    # 14 steps: a ramp of 7 up to isqrt(64 + 140) = 14 Hz in 0.6 s: 1200 - 14000 // 17 = 377 ms.
+    assert lag(step(rate=60 * ML, volume=14 * AL)) == 377
+    doses = step("intermittent", rate=60 * ML, volume=ML, every_ms=2 * MIN, count=5)
+    assert lag(doses) == 5 * 306
+    # Two stairs of a second: 17 Hz on the average of 60, of 61 mL/h: 17 steps each, 8 up: to
+    # isqrt(64 + 160) = 14 Hz in 0.6 s: 1200 - 16000 // 17 = 259.
+    stairs = step("ramp", rate=60 * ML, ms=2_000, rate_end_al_per_h=61 * ML)
+    assert lag(stairs) == 2 * 259
+
+
 def test_an_order_by_hand():
     # 1.0005 mL in and 0.2507 mL out, and a minute between, twice: 2.001 mL are 2001 steps, 0.5014
     # mL 501; 1.0005 mL at 60 mL/h take 60.03 s, 0.2507 at 30 mL/h 30.084 s.
@@ -90,13 +118,14 @@ def test_an_order_by_hand():
     assert taken.volume_al(1) == 2 * ML + AL
     assert taken.volume_al(-1) == ML // 2 + 14 * AL // 10
     assert (taken.steps_of(1), taken.steps_of(-1), taken.total_steps()) == (2001, 501, 2502)
-    assert taken.duration_ms() == 2 * (60_030 + MIN + 30_084)
+    # Three times the way turns: 100 steps at 500 Hz are taken up.
+    assert taken.duration_ms() == 2 * (60_030 + MIN + 30_084) + 3 * 200
     assert [item.kind for item in taken.items()] == ["infuse", "pause", "withdraw"] * 2
     assert [item.number for item in taken.items()] == [1, 2, 3, 1, 2, 3]
     assert taken.text is None
     assert taken.view(CONFIG["syringe"], 7, 0) == {
         "ordered_steps": 2502,
-        "duration_ms": 300_228,
+        "duration_ms": 300_828,
         "stretches": [
             ("infuse", 60 * ML, 1000, 60_030),
             ("pause", 0, 0, MIN),
@@ -108,7 +137,7 @@ def test_an_order_by_hand():
         "fill_al": ML,
         "order_crc": "0123abcd",
         "al_per_step": 7,
-        "fault_al": 66 * ML // 1000,  # 3 s of lease, 0.9 s of queue at 60 mL/h, and a step
+        "fault_al": 60 * ML * 3001 // 3_600_000 + AL,  # 3 s of lease at 60 mL/h, a tick, a step
     }
     plain = made(ONE)
     assert (plain.fill_al, plain.kvo, plain.stop_ms) == (None, None, None)

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from unit.firmware.bench import Bench, configuration, errors
+from unit.firmware.bench import Bench, configuration
 
 from doseloop import resources
 
@@ -41,10 +41,15 @@ def test_a_change_that_the_table_does_not_hold_is_a_fault():
     assert controller.state == states.IDLE
 
 
+def test_every_command_says_what_it_is_for():
+    commands, words = map(resources.firmware_module, ("commands", "words"))
+    assert set(words.HELP) == set(commands.TABLE) and all(words.HELP.values())
+
+
 def test_every_error_code_used_has_a_next_step():
     used = set()
     for file in (resources.firmware_root() / "pump").rglob("*.py"):
         raised = r'(?:Refused|WireError|QuantityError)\(\s*"(E_[A-Z_]+)"'
         used |= set(re.findall(raised, file.read_text(encoding="utf-8")))
     assert len(used) > 12
-    assert used <= set(errors.NEXT)
+    assert used <= set(resources.firmware_module("next_steps").NEXT)

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.firmware.bench import Bench, errors, order
+from unit.firmware.bench import Bench, configuration, errors, order
 from unit.firmware.test_modes import MIN, intermittent, ramp
 from unit.firmware.test_therapy import AL, ML, SLOW, infuse, started, totals
 
@@ -163,6 +163,50 @@ def test_time_and_steps_to_go_are_those_that_come(steps, acts, kvo):
     end = next(event for event in bench.events.since(0, 10**6) if event["e"] == "end")
     assert abs(end["ms"] - at // 1000 - ms) <= 1000 + 32
     assert 0 <= end["witnessed_steps"] - made - steps <= 1  # the one in flight
+
+
+FAST = configuration()  # 1000 Hz without a ramp, 20,000 Hz/s; take-up: 64 steps at 500 Hz
+
+
+@pytest.mark.requirement("B2", "B3")
+def test_ramps_and_take_up_are_counted_by_hand():
+    # 1200 mL/h are 1921 steps/s: from 1000 Hz a ramp of (1921^2 - 1000^2) / 40,000 = 67 steps in
+    # (1921 - 1000) / 20,000 = 46 ms; at 1921 Hz they took 34.9. Up and down: 22 ms more. A
+    # withdrawal before it and the way back: 128 ms each. Ten times: 10 * (22 + 2 * 128) - 0.
+    made = order.make("t", [infuse(5 * ML, 1200 * ML)], FAST)
+    assert abs(made.duration_ms() - 15_000 - 22) <= 2
+    steps = [infuse(5 * ML, 1200 * ML), {**infuse(5 * ML, 60 * ML), "mode": "withdraw"}]
+    made = order.make("t", steps, FAST, repeat=10)
+    # The first time nothing is to be taken up before the infusion.
+    assert abs(made.duration_ms() - 10 * 315_000 - 10 * 22 - 19 * 128) <= 20
+
+
+fast = st.integers(20 * ML, 4000 * ML)
+some = st.integers(AL, 9000 * AL)
+fast_step = st.one_of(
+    st.builds(infuse, some, fast),
+    st.builds(lambda v, r: {**infuse(v, r), "mode": "withdraw"}, some, fast),
+    st.builds(lambda a, b, ms: ramp(a, b, duration_ms=ms), fast, fast, st.integers(99, 3_000)),
+    st.builds(lambda ms: {"mode": "pause", "duration_ms": ms}, st.integers(1, 2_000)),
+)
+
+
+@pytest.mark.requirement("B3")
+@settings(max_examples=40)
+@given(st.lists(fast_step, min_size=1, max_size=6), st.integers(1, 8), st.integers(0, 40))
+def test_time_to_go_with_ramps_and_reversals_is_what_comes(steps, repeat, looks):
+    # B3: 1 s and a step, however many ramps and reversals are to come.
+    bench = started([infuse(2 * AL, 60 * ML), *steps], FAST, fill=25 * ML, repeat=repeat)
+    run, shown = bench.controller.run, []
+    while not run.ended and bench.controller.state != "alarm":
+        if len(shown) < looks:
+            shown.append((bench.clock.now, to_go(bench)[1]))
+        bench.run_to(bench.clock.now + 700_000)
+    if not run.ended or bench.controller.state == "alarm":
+        return  # its syringe was full or empty
+    end = next(event for event in bench.events.since(0, 10**6) if event["e"] == "end")
+    for at, ms in shown:
+        assert abs(end["ms"] - at // 1000 - ms) <= 1000 + 32
 
 
 @pytest.mark.requirement("F14")

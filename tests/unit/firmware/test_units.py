@@ -9,6 +9,7 @@ from unit.firmware.test_therapy import ML, SLOW, infuse, started
 from doseloop import resources
 
 commands = resources.firmware_module("commands")
+words = resources.firmware_module("words")
 UNITS = {"volume": "_al", "rate": "_al_per_h", "duration": "_ms"}
 # How a number's name says what it counts in; the rest are plain counts and numbers of things.
 SUFFIXES = ("_al", "_nl", "_al_per_h", "_ms", "_hz", "_steps", "al_per_step")
@@ -35,7 +36,7 @@ def numbers(reply, name=""):
 @pytest.mark.requirement("F7")
 def test_every_argument_that_is_a_quantity_names_its_unit():
     seen = set()
-    for _, (spec, _) in commands.TABLE.items():
+    for spec in commands.TABLE.values():
         for name, kind, _ in spec:
             if kind in UNITS:
                 assert name.endswith(UNITS[kind]), name
@@ -79,7 +80,7 @@ def test_every_number_in_a_reply_names_its_unit():
 )
 def test_words_without_their_unit_or_with_another_are_refused(line, code):
     with pytest.raises(errors.Refused) as caught:
-        commands.parse_words(line)
+        words.parse(line)
     assert caught.value.code == code and caught.value.next
 
 

@@ -11,6 +11,7 @@ from unit.firmware.bench import CONFIG, configuration, errors
 from doseloop import resources
 
 config_module = resources.firmware_module("config")
+next_steps = resources.firmware_module("next_steps")
 order = resources.firmware_module("order")
 sealed = resources.firmware_module("sealed")
 wire = resources.firmware_module("wire")
@@ -78,7 +79,7 @@ def good_or_refused(call):
     try:
         return call()
     except errors.Refused as error:
-        assert error.code in errors.NEXT
+        assert error.code in next_steps.NEXT
         assert error.message and error.next
         json.dumps(error.as_dict())
         return None
@@ -190,7 +191,7 @@ def test_texts_that_are_no_table(text):
 def test_wire_takes_any_bytes(line):
     with pytest.raises(wire.WireError) as caught:
         wire.decode(line)
-    assert caught.value.code in errors.NEXT
+    assert caught.value.code in next_steps.NEXT
 
 
 @given(st.dictionaries(st.text(max_size=20), values, max_size=4), st.integers(0, 2**32))

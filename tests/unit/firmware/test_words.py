@@ -4,11 +4,12 @@ import ast
 import re
 
 import pytest
-from unit.firmware.bench import commands, configuration, errors
+from unit.firmware.bench import configuration, errors
 from unit.firmware.wire_host import Host
 
 from doseloop import resources
 
+shown = resources.firmware_module("shown")
 words = resources.firmware_module("words")
 FIRMWARE = resources.firmware_root() / "pump"
 
@@ -34,7 +35,7 @@ WORDS = [
 
 @pytest.mark.parametrize(("line", "name", "args"), WORDS)
 def test_plain_words(line, name, args):
-    assert commands.parse_words(line) == (name, args)
+    assert words.parse(line) == (name, args)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_plain_words(line, name, args):
 )
 def test_words_that_are_not_understood(line, code):
     with pytest.raises(errors.Refused) as caught:
-        commands.parse_words(line)
+        words.parse(line)
     assert caught.value.code == code
     assert caught.value.next
 
@@ -78,7 +79,7 @@ def test_a_person_at_a_terminal(terminal):
 
 @pytest.mark.requirement("F7")
 @pytest.mark.parametrize(
-    ("key", "value", "shown"),
+    ("key", "value", "text"),
     [
         ("rate", 5 * 10**15, "5 mL/h"),
         ("old", 25 * 10**14, "2.5 mL/h"),
@@ -93,8 +94,8 @@ def test_a_person_at_a_terminal(terminal):
         ("uncertain_steps", None, "None"),
     ],
 )
-def test_a_fact_is_shown_with_its_unit(key, value, shown):
-    assert words.fact(key, value) == f" {key}={shown}"
+def test_a_fact_is_shown_with_its_unit(key, value, text):
+    assert shown.fact(key, value) == f" {key}={text}"
 
 
 @pytest.mark.requirement("F7")

@@ -9,7 +9,9 @@ import pytest
 from rich.console import Console
 
 from doseloop import output
+from doseloop import progress as bars
 from doseloop.doses import Ordered
+from doseloop.progress import Progress
 from doseloop.results import Event, Plan, PumpId, RunState, Status, Stretch, SyringeState
 
 ML = 10**15
@@ -114,7 +116,7 @@ def test_status_shows_what_is_left_of_a_bolus():
 
 
 def test_without_a_terminal_progress_is_a_line_every_ten_per_cent(capsys):
-    with output.Progress(1000, plain=True) as progress:
+    with Progress(1000, plain=True) as progress:
         for witnessed in range(0, 1001, 20):
             progress.update(status(witnessed))
     lines = capsys.readouterr().err.splitlines()
@@ -127,9 +129,9 @@ def test_without_a_terminal_progress_is_a_line_every_ten_per_cent(capsys):
 def test_the_bar_shows_delivered_ordered_rate_time_left_and_plunger():
     file = io.StringIO()
     console = Console(file=file, width=140, force_terminal=True, color_system=None)
-    bar, task = output._bar(1000, console)
+    bar, task = bars._bar(1000, console)
     with bar:
-        progress = output.Progress(1000)
+        progress = Progress(1000)
         progress._bar, progress._task = bar, task
         progress.update(status(500))
     shown = file.getvalue()

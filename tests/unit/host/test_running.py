@@ -7,9 +7,10 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from doseloop import output, running
+from doseloop import running
 from doseloop.errors import LinkError, NoPump
 from doseloop.order import stop_ms_of
+from doseloop.progress import Progress
 from doseloop.results import (
     Event,
     Identity,
@@ -90,7 +91,7 @@ def followed(stop_ms: int | None) -> list[int]:
     """Return when, in the pump's ms, a follower asked it for something."""
     pump = Clockwork()
     signals = running.Signals(lambda: None)
-    with output.Progress(1, plain=True) as progress:
+    with Progress(1, plain=True) as progress:
         running.Follower(pump, "3-1", progress, signals, stop_ms=stop_ms).follow()
     return pump.asked
 
@@ -158,7 +159,7 @@ class Restarting(Clockwork):
 
 
 def outcome_of(pump: Restarting, **options) -> running.Outcome:
-    with output.Progress(1, plain=True) as progress:
+    with Progress(1, plain=True) as progress:
         signals = running.Signals(lambda: None)
         return running.Follower(pump, "3-1", progress, signals, begun=True, **options).follow()
 
