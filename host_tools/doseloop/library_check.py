@@ -118,7 +118,14 @@ def _decimal(number: Fraction) -> bool:
 # A pump without limits of its own: what board and syringe allow is another question.
 _ANY_PUMP = {
     "syringe": {"model": "", "capacity_al": 10**21},
-    "motion": {"al_per_step": 1},
+    "motion": {
+        "al_per_step": 1,
+        "pull_in_hz": 10**24,
+        "max_hz": 10**24,
+        "accel_hz_per_s": 1,
+        "backlash_steps": 0,
+        "takeup_hz": 1,
+    },
     "limits": {"rate_max_al_per_h": 10**24, "rate_min_al_per_h": 1},
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(__file__).parents[2] / "examples" / "library.toml"
+LIBRARY = Path(__file__).parents[2] / "examples" / "libraries" / "example.toml"
 RATE = "5 mcg/kg/min"  # 5 · 70 · 60 / 1600 mL/h = 13.125 mL/h
 
 

@@ -15,7 +15,7 @@ from doseloop.library_check import entries_of, judge, read, row_text
 from doseloop.order import load_order
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-LIBRARY = EXAMPLES / "library.toml"
+LIBRARY = EXAMPLES / "libraries" / "example.toml"
 HEAD = """schema = 1
 name = "Test"
 version = 7
