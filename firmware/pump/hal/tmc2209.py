@@ -4,12 +4,14 @@ Not its settings (tmc2209_setup.py writes those), not what an alarm makes of its
 Imported when the board file wires the UART. Sections: TMC2209 datasheet, rev. 1.03.
 
     from pump.hal.tmc2209 import Tmc2209
-    driver = Tmc2209(uart, 1)        # a UART whose read() gives up after some milliseconds
+    driver = Tmc2209(uart, settings)  # a UART whose read() gives up after some milliseconds
     driver.read(0x6F)
 
 Transmitter and receiver share the wire, so what is sent comes back first: if it does not, the
 line is stuck or cut; if it does and nothing follows, the driver doesn't answer.
 """
+
+import sys
 
 from micropython import const
 
@@ -47,11 +49,13 @@ def crc8(data):
 
 
 class Tmc2209:
-    """One of up to four drivers on a line. ``address``: 0 ... 3, by its pins MS1 and MS2."""
+    """One of up to four drivers on a line. ``settings``: those of the board file; its address is
+    0 ... 3, by the pins MS1 and MS2."""
 
-    def __init__(self, uart, address):
+    def __init__(self, uart, settings):
         self._uart = uart
-        self._address = address
+        self._settings = settings
+        self._address = settings["address"]
 
     def read(self, register):
         """Return a register's 32 bits, or raise DriverError when three requests were in vain."""
@@ -80,6 +84,14 @@ class Tmc2209:
                 return
             why = "it took no setting"
         raise DriverError(why)
+
+    def set_up(self):
+        """Write all settings, or raise DriverError. At standstill: it loads a module."""
+        from pump import hal
+        from pump.hal import tmc2209_setup
+
+        del sys.modules["pump.hal.tmc2209_setup"], hal.tmc2209_setup  # pyright: ignore[reportAttributeAccessIssue]
+        tmc2209_setup.set_up(self, self._settings)
 
     def look(self):
         """Return (too hot, what is wrong or None) by its flags."""

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from doseloop import resources
 
 tmc = resources.firmware_module("hal.tmc2209")
-setup = resources.firmware_module("hal.tmc2209_setup")
 
 SETTINGS = {"address": 1, "mres": 3, "ihold": 7, "irun": 15, "tcoolthrs": 234, "sgthrs": 30}
 
@@ -36,7 +35,7 @@ class Wire:
         return got or None  # as machine.UART at its timeout
 
     def driver(self, address=1):
-        return tmc.Tmc2209(self, address)
+        return tmc.Tmc2209(self, dict(SETTINGS, address=address))
 
 
 def test_crc_by_hand():
@@ -168,7 +167,7 @@ def settings_by_hand(gconf=0x1C1, chopconf=0x13000053):
 
 def test_all_settings_by_hand():
     wire = Wire(settings_by_hand())
-    setup.set_up(wire.driver(), SETTINGS)
+    wire.driver().set_up()
     assert not wire.pairs
 
 
@@ -177,7 +176,7 @@ def test_settings_that_were_not_kept_are_told(kept):
     pairs = settings_by_hand(**kept)
     wire = Wire(pairs[:-1] if "gconf" in kept else pairs)
     with pytest.raises(tmc.DriverError, match="keep its settings"):
-        setup.set_up(wire.driver(), SETTINGS)
+        wire.driver().set_up()
 
 
 @pytest.mark.parametrize(

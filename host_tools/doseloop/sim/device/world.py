@@ -96,6 +96,9 @@ def _geometry(text):
         board, pins = config["board"], config["board"]["pins"]
         for name in ("dir", "stop", "end_front", "end_back", "enable", "bolus"):
             bench[name] = pins.get(name)
+        for name in ("clamp", "diag", "uart_tx", "battery", "temperature"):
+            bench[name] = pins.get(name)
+        bench["tmc2209"], bench["supply"] = board.get("tmc2209"), board.get("supply")
         bench["bolus_pressed"] = board.get("bolus_pressed", 0)
         for name in ("dir_infuse", "end_open", "enable_active"):
             bench[name] = board[name]
@@ -156,6 +159,7 @@ class World:
         self.line.attached = bool(options.get("attached"))
         it = self.kernel
         it.board, it.line = self.board, self.line
+        self.board.now = lambda: it.now
         it.pioblock = PioBlock(self.board)
         it.speed = None if options.get("speed", "max") == "max" else options["speed"]
         it.held = bool(options.get("hold"))
@@ -259,6 +263,11 @@ class World:
             "open_wire",
             "stall",
             "button_stuck",
+            "syringe_out",
+            "overtemp",
+            "battery",
+            "supply",
+            "driver",
         ):
             self.board.fault(name, value)
         else:
