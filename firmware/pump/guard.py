@@ -45,15 +45,15 @@ class Guard:
 
         A driver that has lost its settings gets them again.
         """
-        if self._driver is not None:
-            self._read(True)
-            if "A_DRIVER" in self.codes:
-                try:
-                    self._driver.set_up()
-                except Exception as error:
-                    self.why = str(error)
-                else:
-                    self._read(True)
+        self._looks = 0  # the supply too, as it is now
+        self._read(True)
+        if "A_DRIVER" in self.codes:
+            try:
+                self._driver.set_up()
+            except Exception as error:
+                self.why = str(error)
+            else:
+                self._read(True)
         for code in self.codes:
             if code != "A_BATTERY":
                 return code, self.why if code == "A_DRIVER" else None

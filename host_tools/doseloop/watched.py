@@ -94,8 +94,9 @@ def _tmc2209(
     row = file.table(("tmc2209",), top["tmc2209"], _TMC2209)
     microsteps: int = driver["microsteps"]
     # TSTEP is the time of 1/256 step in clocks; it must be at most TCOOLTHRS for a stall to be
-    # told (datasheet, 5.3 and 11.2): rounded down, so not below the rate that was asked for.
-    clocks = TMC2209_HZ * microsteps // (row["stall_from"] * 256)
+    # told (datasheet, 5.3 and 11.2). A step of this rate may last 1 us longer: a tick.
+    hz: int = row["stall_from"]
+    clocks = -(-TMC2209_HZ * microsteps * (10**6 + hz) // (10**6 * hz * 256))
     if not 1 <= clocks < 2**20:
         file.fail(("tmc2209", "stall_from"), "beyond what TCOOLTHRS can hold")
     return {
