@@ -133,7 +133,7 @@ class Dosing(Course):
         if code == "A_END_SWITCH" and not way:
             code = None
         if code is None and self.guard is not None and not self.motor.moving:
-            code, why = self.guard.ready()
+            code, why = self.guard.ready()  # pyright: ignore[reportGeneralTypeIssues]
         if code is not None:
             text = alarm_table.TABLE[code][3]
             raise Refused(checks.BLOCKS[code], text + ": " + why if why else text)
