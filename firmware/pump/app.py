@@ -114,27 +114,13 @@ class App:
             self.controller.button = button  # pyright: ignore[reportAttributeAccessIssue]
             self._wake = TickWake(dose.state, button.news) if button else TickWake(dose.state)
             self.serial.wake_on(self._wake)
-            self._watch(config["board"])
+            guard = borrow.watched().guard(config["board"], self.clock)
+            self.controller.guard = guard  # pyright: ignore[reportAttributeAccessIssue]
             self._hardware = (config["board"], pins, dose)
             gc.collect()
         _, pins, dose = self._hardware
         self.controller.configure(config, Motor(config, pins, dose, self.events))
         self._who["board"] = config["board"]["name"]
-
-    def _watch(self, board):
-        """Make the guard, where the board has something for it to watch."""
-        if not ("tmc2209" in board or "hot_counts" in board or "supply" in board):
-            return
-        from pump.guard import Guard
-
-        driver, heat, supply = borrow.watched().parts(board)
-        if supply is not None:
-            from pump.supply import Supply
-
-            supply = Supply(supply, board["supply"])
-        guard = Guard(self.clock, driver, heat, board.get("hot_counts"), supply)
-        guard.ready()  # gives the driver its settings; what is wrong is told at a start
-        self.controller.guard = guard  # pyright: ignore[reportAttributeAccessIssue]
 
     # -- what commands ask --------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ def recovery():
 
 
 def watched():
-    """Return hal/watched.py: what opens UART and ADC."""
+    """Return hal/watched.py: what makes the guard."""
     from pump import hal
     from pump.hal import watched
 

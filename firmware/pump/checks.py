@@ -5,18 +5,6 @@ from micropython import const
 from pump import arith, quantity
 from pump.errors import Refused
 
-# What a start is refused with, by the alarm that it would be while the motor runs.
-BLOCKS = {
-    "A_STOP_INPUT": "E_STOP_OPEN",
-    "A_END_SWITCH": "E_END_SWITCH",
-    "A_ENDS": "E_END_SWITCH",
-    "A_SYRINGE_OUT": "E_SYRINGE_OUT",
-    "A_DRIVER": "E_DRIVER",
-    "A_HOT": "E_HOT",
-    "A_SUPPLY": "E_SUPPLY",
-    "A_BATTERY_END": "E_SUPPLY",
-}
-
 _MINUTE_MS = const(60_000)  # the least, where no lockout says more
 _SQUARE_MAX_MS = const(6 * 3_600_000)  # OPCA R5.3.0(6)
 

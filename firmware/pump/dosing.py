@@ -135,8 +135,10 @@ class Dosing(Course):
         if code is None and self.guard is not None and not self.motor.moving:
             code, why = self.guard.ready()  # pyright: ignore[reportGeneralTypeIssues]
         if code is not None:
+            # The error of a refused start is called as the alarm would be in motion.
+            error = "E_STOP_OPEN" if code == "A_STOP_INPUT" else "E" + code[1:]
             text = alarm_table.TABLE[code][3]
-            raise Refused(checks.BLOCKS[code], text + ": " + why if why else text)
+            raise Refused(error, text + ": " + why if why else text)
 
     def _need_run(self):
         """An order is under way, moving or not. Keeping the vein open after one is none."""

@@ -1,6 +1,6 @@
 """The registers of a TMC2209 motor driver over its one-wire UART, and what its flags say.
 
-Not its settings (tmc2209_setup.py writes those), not what an alarm makes of its flags (guard.py).
+Nothing is written here (tmc2209_setup.py does), not what an alarm makes of its flags (guard.py).
 Imported when the board file wires the UART. Sections: TMC2209 datasheet, rev. 1.03.
 
     from pump.hal.tmc2209 import Tmc2209
@@ -16,12 +16,10 @@ import sys
 from micropython import const
 
 _GSTAT = const(0x01)
-_IFCNT = const(0x02)
 _DRV_STATUS = const(0x6F)
 
 _SYNC = const(0x05)
 _MASTER = const(0xFF)  # whom an answer is for
-_WRITE = const(0x80)
 _DATAGRAM = const(8)
 _TRIES = const(3)
 
@@ -55,35 +53,34 @@ class Tmc2209:
     def __init__(self, uart, settings):
         self._uart = uart
         self._settings = settings
-        self._address = settings["address"]
+        self.address = settings["address"]
 
     def read(self, register):
         """Return a register's 32 bits, or raise DriverError when three requests were in vain."""
-        request = _sealed(_SYNC, self._address, register)
+        head = bytes((_SYNC, _MASTER, register))
         for _ in range(_TRIES):
-            answer, why = self._ask(request, _DATAGRAM)
+            answer, why = self.ask(bytes((_SYNC, self.address, register)), _DATAGRAM)
             if why is None:
-                if crc8(answer[:7]) == answer[7] and answer[:3] == bytes(
-                    (_SYNC, _MASTER, register)
-                ):
+                if answer[:3] == head and crc8(answer[:7]) == answer[7]:
                     return int.from_bytes(answer[3:7], "big")
                 why = "its answers are damaged"
         raise DriverError(why)
 
-    def write(self, register, value):
-        """Write a register; its count of good datagrams must grow (4.1.1), or DriverError."""
-        data = value.to_bytes(4, "big")
-        request = _sealed(_SYNC, self._address, register | _WRITE, *data)
-        count = self.read(_IFCNT)
-        for _ in range(_TRIES):
-            why = self._ask(request, 0)[1]
-            if why is not None:
-                continue
-            before, count = count, self.read(_IFCNT)
-            if count == before + 1 & 0xFF:
-                return
-            why = "it took no setting"
-        raise DriverError(why)
+    def ask(self, request, length):
+        """Send a request, its CRC added; return (answer of a length, what went wrong or None)."""
+        uart = self._uart
+        request += bytes((crc8(request),))
+        waiting = uart.any()
+        if waiting:
+            uart.read(waiting)  # the late end of an exchange that went wrong
+        uart.write(request)
+        got = uart.read(len(request) + length) or b""
+        if got[: len(request)] != request:
+            return b"", "its line is stuck or cut"
+        answer = got[len(request) :]
+        if len(answer) == length:
+            return answer, None
+        return answer, "its answers are damaged" if answer else "it does not answer"
 
     def set_up(self):
         """Write all settings, or raise DriverError. At standstill: it loads a module."""
@@ -101,27 +98,9 @@ class Tmc2209:
             return False, str(error)
         why = None
         if state & _RESET:
-            why = "it has lost its settings: its supply was off"
+            why = "it has lost its settings"
         elif status & _SHORTS:
-            why = "a motor wire has a short"
+            why = "a short"
         elif state & _CHARGE_PUMP:
             why = "its supply is too low"
         return bool(status & _HEAT), why
-
-    def _ask(self, request, length):
-        uart = self._uart
-        waiting = uart.any()
-        if waiting:
-            uart.read(waiting)  # the late end of an exchange that went wrong
-        uart.write(request)
-        got = uart.read(len(request) + length) or b""
-        if got[: len(request)] != request:
-            return b"", "its line is stuck or cut"
-        answer = got[len(request) :]
-        if len(answer) == length:
-            return answer, None
-        return answer, "its answers are damaged" if answer else "it does not answer"
-
-
-def _sealed(*data):
-    return bytes(data) + bytes((crc8(data),))

@@ -6,6 +6,11 @@ from micropython import const
 
 from pump.hal.tmc2209 import DriverError
 
+_TRIES = const(3)
+_SYNC = const(0x05)
+_WRITE = const(0x80)
+_IFCNT = const(0x02)
+
 _GCONF_AT = const(0x00)
 _GSTAT = const(0x01)
 _IHOLD_IRUN = const(0x10)
@@ -38,6 +43,21 @@ def set_up(driver, settings):
         (_SGTHRS, settings["sgthrs"]),
         (_GSTAT, _CLEAR_ALL),
     ):
-        driver.write(register, value)
+        write(driver, register, value)
     if driver.read(_GCONF_AT) != _GCONF or driver.read(_CHOPCONF_AT) != chopper:
         raise DriverError("it did not keep its settings")
+
+
+def write(driver, register, value):
+    """Write a register; the count of good datagrams must grow (4.1.1), or DriverError."""
+    request = bytes((_SYNC, driver.address, register | _WRITE)) + value.to_bytes(4, "big")
+    count = driver.read(_IFCNT)
+    for _ in range(_TRIES):
+        why = driver.ask(request, 0)[1]
+        if why is not None:
+            continue
+        before, count = count, driver.read(_IFCNT)
+        if count == before + 1 & 0xFF:
+            return
+        why = "it took no setting"
+    raise DriverError(why)
