@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -254,3 +256,35 @@ def test_a_supply_out_of_range_stops_and_does_not_start(bench: Bench, mv: int) -
     bench.pump.stop()
     bench.pump.infuse(volume_al=ML, rate_al_per_h=60 * ML)
     refused(bench, "E_SUPPLY")
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("driver", "takes one of silent"),
+        ("driver:loud", "takes one of silent"),
+        ("supply", "its voltage in mV"),
+        ("battery:soon", "a whole number"),
+        ("overtemp:x", "a whole number"),
+    ],
+)
+def test_a_fault_with_a_value_that_it_can_not_have_is_refused(fault: str, message: str) -> None:
+    name, _, value = fault.partition(":")
+    at = f"{name}@5:{value}" if value else f"{name}@5"
+    done = subprocess.run(
+        [sys.executable, "-m", "doseloop", "sim", "--board", "pico_tmc2209", "--syringe",
+         "bd-plastipak-50", "--fault", at],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0 and message in done.stderr
+
+
+@pytest.mark.parametrize("name", ["syringe_out", "driver:silent", "overtemp", "battery"])
+def test_a_fault_of_what_the_board_has_not_is_refused(name: str) -> None:
+    name, _, value = name.partition(":")
+    done = subprocess.run(
+        [sys.executable, "-m", "doseloop", "sim", "--board", "pico_a4988", "--syringe",
+         "bd-plastipak-50", "--fault", f"{name}@5" + (f":{value}" if value else "")],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0 and "this board has no" in done.stderr

@@ -11,6 +11,7 @@ from tmc2209 import HOT, SHORT, Tmc2209
 # Faults of what not every board has, and the pin that it needs for each.
 _NEEDS = {"syringe_out": "clamp", "driver": "uart_tx", "overtemp": "temperature",
           "battery": "battery", "supply": "battery"}  # fmt: skip
+_HEAT = (None, "cut", "chip")
 _DRIVER = ("silent", "stuck", "noise", "short", "reset")
 
 
@@ -235,21 +236,32 @@ class Board:
             if self._watched is not None:
                 self._watched(level)
 
+    def check_fault(self, name, value):
+        """Raise ValueError for a fault of what this board has not, or a value it can't have."""
+        if name == "button_stuck":
+            self.need_button()
+        needs = "uart_tx" if name == "overtemp" and value == "chip" else _NEEDS.get(name)
+        if needs is not None and self._geometry.get(needs) is None:
+            raise ValueError("this board has no " + needs)
+        if name == "end_switch" and value not in (None, "front", "back"):
+            raise ValueError("end_switch takes front or back")
+        if name == "driver" and value not in _DRIVER:
+            raise ValueError("driver takes one of " + " ".join(_DRIVER))
+        number = name in ("battery", "supply") or name == "overtemp" and value not in _HEAT
+        if number and value is not None and not value.isdigit():
+            raise ValueError("%s takes a whole number, not %s" % (name, value))
+        if name == "supply" and value is None:
+            raise ValueError("supply takes its voltage in mV")
+
     def fault(self, name, value):
         """Switch a fault on; value is text or None."""
+        self.check_fault(name, value)
         if name == "step_lost":
             self.faults[name] = int(value or "20")
         elif name == "end_switch":
-            if value not in (None, "front", "back"):
-                raise ValueError("end_switch takes front or back")
             self.faults[name] = value
         else:
-            if name == "button_stuck":
-                self.need_button()
-            elif name in _NEEDS and self._geometry.get(_NEEDS[name]) is None:
-                raise ValueError("this board has no %s" % _NEEDS[name])
-            if name in _NEEDS or name == "stall":
-                self._equipment(name, value)
+            self._equipment(name, value)
             self.faults[name] = value or True
             self._bolus_edge()
         self.on_inputs()
@@ -259,8 +271,6 @@ class Board:
             if self._driver is not None:
                 self._driver.load = 100
         elif name == "driver":
-            if value not in _DRIVER:
-                raise ValueError("driver takes one of " + " ".join(_DRIVER))
             if value == "short":
                 self._driver.status |= SHORT
             elif value == "reset":
@@ -275,7 +285,7 @@ class Board:
         elif name == "battery":
             self._supply.on_battery(self.now(), value and int(value))
         elif name == "supply":
-            self._supply.forced_mv = int(value or "0")
+            self._supply.forced_mv = int(value)
 
     def clear(self, name):
         self.faults.pop(name, None)

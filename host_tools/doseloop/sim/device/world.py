@@ -166,8 +166,10 @@ class World:
         it.dense = bool(options.get("dense"))
         self.line.rebase(it)
         for fault in options.get("faults") or ():
-            if fault["name"] == "button_stuck" and geometry["bolus"] is None:
-                err.write("sim: button_stuck: this board has no bolus button\n")
+            try:
+                self.board.check_fault(fault["name"], fault.get("value"))
+            except ValueError as error:
+                err.write("sim: %s: %s\n" % (fault["name"], error))
                 sys.exit(1)
             it.at(
                 fault["at_ns"] // 1000,
