@@ -31,12 +31,3 @@ def recovery():
 
     del sys.modules["pump.recovery"], pump.recovery  # pyright: ignore[reportAttributeAccessIssue]
     return recovery
-
-
-def watched():
-    """Return hal/watched.py: what makes the guard."""
-    from pump import hal
-    from pump.hal import watched
-
-    del sys.modules["pump.hal.watched"], hal.watched  # pyright: ignore[reportAttributeAccessIssue]
-    return watched
