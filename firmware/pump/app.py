@@ -93,8 +93,9 @@ class App:
 
     def _build(self, config):
         """Make the motion parts for a configuration; its pins are fixed until the next reset."""
+        from pump import hal
         from pump.dose_loop import DoseLoop, TickWake
-        from pump.hal import registers
+        from pump.hal import registers, watched
         from pump.hal.pins import Pins
         from pump.hal.step_generator import StepGenerator
         from pump.hal.tick_timer import TickTimer
@@ -115,6 +116,10 @@ class App:
             self.controller.button = button  # pyright: ignore[reportAttributeAccessIssue]
             self._wake = TickWake(dose.state, button.news) if button else TickWake(dose.state)
             self.serial.wake_on(self._wake)
+            guard = watched.guard(config["board"], self.clock)
+            self.controller.guard = guard  # pyright: ignore[reportAttributeAccessIssue]
+            # As borrow.py does, which may not see hal.
+            del sys.modules["pump.hal.watched"], hal.watched  # pyright: ignore[reportAttributeAccessIssue]
             self._hardware = (config["board"], pins, dose)
             gc.collect()
         _, pins, dose = self._hardware

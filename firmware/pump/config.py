@@ -28,7 +28,17 @@ _KEYS = {
     "limits": {"rate_max_al_per_h": (1, 10**21), "rate_min_al_per_h": (1, 10**21)},
     "alarms": {"near_empty_ms": (0, 24 * 3600 * 1000)},
 }
-_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus")
+_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus",
+         "clamp", "diag", "uart_tx", "uart_rx", "battery", "temperature")  # fmt: skip
+_TMC2209 = {
+    "address": (0, 3),
+    "mres": (0, 8),
+    "irun": (0, 31),
+    "ihold": (0, 31),
+    "tcoolthrs": (0, 0xFFFFF),
+    "sgthrs": (0, 255),
+}
+_SUPPLY = {name: (1, 60_000) for name in ("full_mv", "low_mv", "external_mv", "high_mv")}
 _BOARD_FLAGS = ("enable_active", "dir_infuse", "end_open")
 
 
@@ -97,6 +107,45 @@ def _check_board(board):
             raise Refused("E_CONFIG", "board.pins.%s is missing" % name)
     if board["pins"].get("bolus") is not None:
         _check_value("board.bolus_pressed", board.get("bolus_pressed"), (0, 1))
+    _check_watched(board, board["pins"])
+
+
+def _check_watched(board, pins):
+    """What the guard watches: each pin needs its settings, and they it."""
+    for pin, section, keys in (
+        ("uart_tx", "tmc2209", _TMC2209),
+        ("uart_rx", "tmc2209", _TMC2209),
+        ("battery", "supply", _SUPPLY),
+    ):
+        values = board.get(section)
+        if (pins.get(pin) is None) != (values is None):
+            raise Refused(
+                "E_CONFIG", "board.pins.%s and board.%s need each other" % (pin, section)
+            )
+        if values is not None:
+            if not isinstance(values, dict):
+                raise Refused("E_CONFIG", "no section board." + section)
+            for key, bounds in keys.items():
+                _check_value("board.%s.%s" % (section, key), values.get(key), bounds)
+    if (pins.get("temperature") is None) != (board.get("hot_counts") is None):
+        raise Refused("E_CONFIG", "board.pins.temperature and board.hot_counts need each other")
+    if board.get("hot_counts") is not None:
+        _check_value("board.hot_counts", board["hot_counts"], (1, 60_000))
+    if board.get("supply") is not None:
+        _check_curve(board["supply"].get("curve"))
+
+
+def _check_curve(curve):
+    good = isinstance(curve, list) and 2 <= len(curve) <= 20
+    before = (60_001, 100_001)
+    for point in curve if good else ():
+        good = good and isinstance(point, list) and [type(n) for n in point] == [int, int]
+        good = good and 0 <= point[0] < before[0] and 0 <= point[1] < before[1]
+        if not good:
+            break
+        before = point
+    if not good:
+        raise Refused("E_CONFIG", "board.supply.curve must fall in voltage and minutes")
 
 
 def named(config):

@@ -227,8 +227,8 @@ class Controller(Dosing):
             raise Refused("E_STOP_OPEN", "the stop input is open")
         held = self.button is not None and self.button.down
         for code in standing:
-            if code in ("A_EMPTY", "A_FULL") or (code == "A_BUTTON" and held):
-                continue  # load ends those; the other stands as long as its cause
+            if code in ("A_EMPTY", "A_FULL", "A_BATTERY") or (code == "A_BUTTON" and held):
+                continue  # load ends the first two; the others stand as long as their cause
             self._alarms.end(code, self._events)
         if self._patient is not None:
             self._patient.acknowledge()
@@ -251,6 +251,8 @@ class Controller(Dosing):
             self._patient.service()
         if self.button is not None:
             self._see_button()
+        if self.guard is not None:
+            self._heed()
         if self.motor is not None and self.motor.moving:
             if self._bolus.held and not self._bolus.hold_left_ms(self._clock.ms()):
                 self._bolus.let_go()

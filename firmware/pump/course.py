@@ -47,6 +47,7 @@ class Course:
         self._resumable = False
         self.journal = Journal(clock, storage)
         self.button = None  # hal's, where the board has one
+        self.guard = None  # guard.Guard, where the board has what it watches
         self._unmet = 0  # demands since the order was planned, before it began
         self._warn_ms = 0  # when to look again whether the syringe is nearly empty
 
@@ -134,8 +135,28 @@ class Course:
         self._events.add("kvo", run=run.id, rate=run.kvo.rate)
         self.motor.start(run)
 
+    def _heed(self):
+        """Act on what the guard sees. Only a motion is stopped; at rest a start is refused."""
+        moving = self.motor is not None and self.motor.moving
+        codes = self.guard.look(moving)
+        for code in codes:
+            stops = alarm_table.TABLE[code][1]
+            if not stops:
+                self._alarm(code)
+            elif moving:
+                if code == "A_DRIVER":
+                    self._events.add("fault", code=code, text=self.guard.why)
+                self.motor.kill()  # current off: no ramp that a failing driver or supply may miss
+                self._then = None
+                self._alarm(code)
+                return
+        if "A_BATTERY" not in codes:
+            self._alarms.end("A_BATTERY", self._events)
+
     def _motion_ended(self, ended):
         then, self._then = self._then, None
+        if ended == "A_STALL" and self.guard is not None:
+            ended = self.guard.stalled()
         if ended == "done" and self.run.ended:
             self._alarm("A_EMPTY")  # keeping the vein open has no other end
         elif ended in ("stopped", "done") and then is not None:

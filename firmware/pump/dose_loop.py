@@ -158,6 +158,10 @@ class DoseLoop:
         """Return how long the queue lasts without the CPU."""
         return self.state[t.S_QUEUED]
 
+    def met(self):
+        """Return the GPIO bits of the inputs that have ended the motion (F_END)."""
+        return self.state[t.S_END_MASK]
+
     def flying(self):
         """Return 1 when the last step pulled may not be made yet, else 0."""
         return self.state[t.S_FLYING] if self.active else 0

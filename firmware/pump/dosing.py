@@ -6,6 +6,7 @@ The part of the controller between what follows by itself (course.py) and all ot
 
 # A part of a class: what the others set and have, a type checker can't see here.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+from pump import alarms as alarm_table
 from pump import arith, checks, states
 from pump.course import Course
 from pump.errors import Refused
@@ -130,11 +131,16 @@ class Dosing(Course):
     # -- may it? ------------------------------------------------------------------------------
 
     def _check_way(self, way):
-        code = self.motor.blocked(way or 1)
-        if code == "A_STOP_INPUT":
-            raise Refused("E_STOP_OPEN", "the stop input is open")
-        if code is not None and way:
-            raise Refused("E_END_SWITCH", "the end switch in this direction is hit, or open")
+        code, why = self.motor.blocked(way or 1), None
+        if code == "A_END_SWITCH" and not way:
+            code = None
+        if code is None and self.guard is not None and not self.motor.moving:
+            code, why = self.guard.ready()  # pyright: ignore[reportGeneralTypeIssues]
+        if code is not None:
+            # The error of a refused start is called as the alarm would be in motion.
+            error = "E_STOP_OPEN" if code == "A_STOP_INPUT" else "E" + code[1:]
+            text = alarm_table.TABLE[code][3]
+            raise Refused(error, text + ": " + why if why else text)
 
     def _need_run(self):
         """An order is under way, moving or not. Keeping the vein open after one is none."""

@@ -13,10 +13,10 @@ from pump.leg import Leg
 _ERASE_US = const(500_000)  # a flash sector takes 0.4 s at worst
 _QUIET_HZ = const(10_000)  # up to here the queue is that long, so the record is kept (course.py)
 
-# What ended a motion, by the tick's flags; the first that fits names the alarm.
+# What ended a motion, by the tick's flags; the first that fits names the alarm, None: pins does.
 _CAUSES = (
     (t.F_STOP, "A_STOP_INPUT"),
-    (t.F_END, "A_END_SWITCH"),
+    (t.F_END, None),
     (t.F_DRIFT, "A_DRIFT"),
     (t.F_UNDERRUN, "A_UNDERRUN"),
     (t.F_LEASE, "A_LEASE"),
@@ -120,6 +120,10 @@ class Motor:
         """Return the alarm that forbids starting this way, or None."""
         if self._pins.stop_open():
             return "A_STOP_INPUT"
+        if self._pins.syringe_out():
+            return "A_SYRINGE_OUT"
+        if self._pins.ends_hit():
+            return "A_ENDS"
         return "A_END_SWITCH" if self._pins.end_hit(way) else None
 
     def start(self, run):
@@ -165,7 +169,7 @@ class Motor:
         plunger's travel ended first), "takeup", "stopped" (a requested ramp) or an alarm code; or
         "break": the host wants it stopped, and stop() is yet to be called."""
         flags = self._dose.service()
-        code = _cause(flags)
+        code = self._cause(flags)
         self._book()
         if code is None and self._dose.tick_dead():
             code = "A_TICK"
@@ -182,7 +186,7 @@ class Motor:
         self._finish()
         if self._dose.made < leg.steps:
             # Cut short: as asked, or by something that came in this very moment.
-            code = _cause(self._dose.flags)
+            code = self._cause(self._dose.flags)
             return code or ("stopped" if asked else "A_UNDERRUN")
         if asked:
             return "stopped"
@@ -202,7 +206,7 @@ class Motor:
                     self._events.add("ramp", run=self._run.id, why="stop")
                 return None
         self._finish()
-        return _cause(self._dose.flags) or "stopped"
+        return self._cause(self._dose.flags) or "stopped"
 
     def kill(self):
         """Motion off whatever state things are in; the books are closed as far as they can be."""
@@ -234,6 +238,12 @@ class Motor:
         flowed = arith.volume_in(max(0, at - self._started - stretch.t0), stretch.rate)
         self._run.phase_al = min(max(0, flowed - done * self.al), self.al - 1)
         self._events.add("stretch_end", run=self._run.id, steps=done, at=at)
+
+    def _cause(self, flags):
+        for flag, code in _CAUSES:
+            if flags & flag:
+                return code or self._pins.cause(self._dose.met())
+        return None
 
     def _current(self):
         """Return the stretch that the motion is in, and the steps made of it."""
@@ -299,13 +309,6 @@ class Motor:
             steps=flat,
             dir=leg.way,
         )
-
-
-def _cause(flags):
-    for flag, code in _CAUSES:
-        if flags & flag:
-            return code
-    return None
 
 
 class _Takeup:

@@ -64,7 +64,7 @@ S_FLAGS = const(16)  # F_ bits; the tick sets, main clears when it arms (main)
 S_SEEN = const(17)  # steps the witness counted, mod 2**30
 S_DRIFT = const(18)  # more steps than this between commanded and witnessed stop the motion
 S_LEASE = const(19)  # ticks of motion main still vouches for, 0: none (main)
-S_END_MASK = const(20)  # GPIO bits of the end switches that forbid this direction
+S_END_MASK = const(20)  # GPIO bits of the inputs that forbid this motion; F_END: those that did
 S_END_INV = const(21)  # XORed with the pins: a set bit then means hit, or wire open
 S_STOP_REQ = const(22)  # 1: run down the stop ramp (main)
 S_STOP_SEGS = const(23)  # slots of the stop ramp
@@ -184,10 +184,9 @@ def look(s: ptr32, now: int) -> int:  # ISR-safe
         return DO_NOTHING
 
     flags = s[S_FLAGS]
-    # The PIO has already stopped itself when its stop input opened. An end switch, a wrong count
-    # or a silent main stops it here, by the register, before anything else happens.
-    if (sio[0] ^ s[S_END_INV]) & s[S_END_MASK]:
-        pio[_PIO_CTRL] = 0
+    hit = (sio[0] ^ s[S_END_INV]) & s[S_END_MASK]
+    if hit:
+        s[S_END_MASK] = hit
         flags |= F_END
     if pio[_PIO_IRQ] & 1:
         flags |= F_STOP
@@ -196,11 +195,11 @@ def look(s: ptr32, now: int) -> int:  # ISR-safe
     if drift > COUNT_MASK >> 1:
         drift = COUNT_MASK - drift + 1
     if drift > s[S_DRIFT]:
-        pio[_PIO_CTRL] = 0
         flags |= F_DRIFT
     if lease == 0:
-        pio[_PIO_CTRL] = 0
         flags |= F_LEASE
+    if flags & (F_END | F_DRIFT | F_LEASE):
+        pio[_PIO_CTRL] = 0  # at once; its stop input has stopped the PIO already
     if (usb[0] & 0xFFFF) == _BREAK:
         # Left where it is: the USB stack may not have read it yet. Above the pull-in rate main
         # runs the stop ramp; below, the motor may stand between any two steps.

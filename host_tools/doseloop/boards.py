@@ -15,6 +15,7 @@ from typing import Any, cast
 from doseloop import quantities, resources
 from doseloop.errors import UsageError
 from doseloop.strict import Field, Fields, TomlFile
+from doseloop.watched import Watched, read_watched
 
 CODE = "E_CONFIG"
 
@@ -55,6 +56,9 @@ _TOP: Fields = {
     "mechanism": Field("table", "[mechanism]"),
     "inputs": Field("table", "[inputs]"),
     "alarms": Field("table", "[alarms]"),
+    "tmc2209": Field("table", "[tmc2209]: settings by UART", required=False),
+    "heat": Field("table", "[heat]: the driver's temperature sensor", required=False),
+    "supply": Field("table", "[supply]: battery and external supply", required=False),
     "pins": Field("table", "[pins.step], [pins.dir] …"),
     "reserved": Field("table", "[reserved]: pins the board itself needs", required=False),
 }
@@ -100,6 +104,12 @@ _SIGNALS: Fields = {
     "end_front": Field("table", "normally closed end switch, syringe empty", required=False),
     "end_back": Field("table", "normally closed end switch, fully drawn", required=False),
     "bolus": Field("table", "the patient's bolus button", required=False),
+    "clamp": Field("table", "normally closed contact of the syringe clamp", required=False),
+    "diag": Field("table", "DIAG of a TMC2209", required=False),
+    "uart_tx": Field("table", "UART of a TMC2209, transmit", required=False),
+    "uart_rx": Field("table", "UART of a TMC2209, receive", required=False),
+    "battery": Field("table", "supply voltage behind a divider (ADC)", required=False),
+    "temperature": Field("table", "NTC at the driver, to ground (ADC)", required=False),
 }
 
 
@@ -139,6 +149,7 @@ class Board:
     near_empty_ms: int
     pins: tuple[Pin, ...]
     reserved: tuple[tuple[int, str], ...]
+    watched: Watched
 
     @property
     def microstep_nm(self) -> Fraction:
@@ -217,6 +228,7 @@ def load_board(path: Path) -> Board:
         near_empty_ms=alarms["near_empty"],
         pins=pins,
         reserved=reserved,
+        watched=read_watched(file, top, driver, {pin.signal: pin.gpio for pin in pins}),
     )
 
 

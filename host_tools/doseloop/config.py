@@ -118,7 +118,18 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
         },
         "alarms": {"near_empty_ms": board.near_empty_ms},
     }
-    if board.bolus_pressed is not None:
-        data["board"]["pins"]["bolus"] = board.gpio("bolus")
-        data["board"]["bolus_pressed"] = board.bolus_pressed
+    # What not every board has is named only where it is there.
+    section: dict[str, Any] = data["board"]
+    for signal in ("bolus", "clamp", "diag", "uart_tx", "uart_rx", "battery", "temperature"):
+        gpio = board.gpio(signal)
+        if gpio is not None:
+            section["pins"][signal] = gpio
+    for key, value in (
+        ("bolus_pressed", board.bolus_pressed),
+        ("tmc2209", board.watched.tmc2209),
+        ("hot_counts", board.watched.hot_counts),
+        ("supply", board.watched.supply),
+    ):
+        if value is not None:
+            section[key] = value
     return Compiled(data, exact)

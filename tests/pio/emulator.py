@@ -53,6 +53,7 @@ def programs(monkeypatch: Any) -> SimpleNamespace:
     monkeypatch.setitem(sys.modules, "rp2", rp2)
     generator = importlib.import_module("pump.hal.step_generator")
     witness = importlib.import_module("pump.hal.witness")
+    hx711 = importlib.import_module("pump.hal.hx711")
     tick = importlib.import_module("pump.tick")
     for name in _pump_modules():
         del sys.modules[name]
@@ -60,6 +61,7 @@ def programs(monkeypatch: Any) -> SimpleNamespace:
         step=generator.step_generator,
         witness=witness.edge_witness,
         generator=generator,
+        hx711=hx711,
         tick=tick,
         rp2=rp2,
     )

@@ -10,7 +10,8 @@ WITHDRAW = const(-1)
 
 
 class Pins:
-    """Driver enable and direction, stop input, end switches, bolus button if there is one.
+    """Driver enable and direction, stop input, end switches; bolus button, syringe clamp and the
+    driver's DIAG output where there are any.
 
     Motion pins belong to the PIOs.
     """
@@ -33,6 +34,10 @@ class Pins:
             INFUSE: _bit(pins.get("end_front")),
             WITHDRAW: _bit(pins.get("end_back")),
         }
+        self._clamp = self._switch(pins.get("clamp"), pull)
+        self._clamp_bit = _bit(pins.get("clamp"))
+        self._diag_bit = _bit(pins.get("diag"))
+        self._switch(pins.get("diag"), Pin.PULL_DOWN)
         self.inputs = reg.window(reg.SIO_GPIO_IN, 1)
         self.button = None
         if pins.get("bolus") is not None:
@@ -52,20 +57,37 @@ class Pins:
         self._dir.value(self._infuse if way == INFUSE else 1 - self._infuse)
 
     def end_mask(self, way):
-        """Return (GPIO mask, bits to invert) that make each end switch to be watched a set bit.
+        """Return (GPIO mask, bits to invert) that make each input to be watched a set bit.
 
-        The one ahead, and the one behind once it has been left: it is met only by a motor that
-        runs the wrong way, with its DIR wire cut or stuck.
+        The end switch ahead, and the one behind once it has been left: it is met only by a motor
+        that runs the wrong way, with its DIR wire cut or stuck. Clamp and DIAG are high when they
+        forbid motion.
         """
         mask = self._masks[way]
         if not self.end_hit(-way):
             mask |= self._masks[-way]
-        return mask, 0 if self._open else mask
+        return mask | self._clamp_bit | self._diag_bit, 0 if self._open else mask
+
+    def cause(self, bits):
+        """Return the alarm for the inputs of end_mask() that have ended a motion."""
+        if bits & self._clamp_bit:
+            return "A_SYRINGE_OUT"
+        if bits & self._diag_bit:
+            return "A_STALL"
+        return "A_ENDS" if self.ends_hit() else "A_END_SWITCH"
 
     def end_hit(self, way):
         """True when the end switch in this direction is hit, or its wire is open."""
         pin = self._front if way == INFUSE else self._back
         return pin is not None and pin.value() == self._open
+
+    def ends_hit(self):
+        """True when both end switches are hit at once: no carriage does that, a wire is open."""
+        return self.end_hit(INFUSE) and self.end_hit(WITHDRAW)
+
+    def syringe_out(self):
+        """True when no syringe is clamped in, or the clamp's wire is open."""
+        return self._clamp is not None and bool(self._clamp.value())
 
     def stop_open(self):
         """True when the stop input is open: the pump must not move."""

@@ -36,7 +36,8 @@ def test_the_shape_the_device_expects():
     assert list(compiled.data) == ["schema", "board", "motion", "syringe", "limits", "alarms"]
     assert compiled.data["board"]["pins"] == {
         "step": 2, "dir": 3, "enable": 4, "witness": 5, "stop": 6, "end_front": 7, "end_back": 8,
-        "bolus": 9,
+        "bolus": 9, "clamp": 14, "diag": 13, "uart_tx": 0, "uart_rx": 1, "battery": 27,
+        "temperature": 28,
     }  # fmt: skip
     assert compiled.data["board"]["witness_bridge"] == "step pin jumpered to witness pin"
     assert compiled.data["alarms"] == {"near_empty_ms": 600_000}
@@ -51,6 +52,29 @@ def test_a_board_without_a_bolus_button_has_no_word_of_it():
     pins = tuple(pin for pin in BOARD.pins if pin.signal != "bolus")
     board = compile_config(replace(BOARD, pins=pins, bolus_pressed=None), SYRINGE).data["board"]
     assert "bolus" not in board["pins"] and "bolus_pressed" not in board
+
+
+def test_what_is_watched_by_hand():
+    board = compile_config(BOARD, SYRINGE).data["board"]
+    assert board["tmc2209"] == {
+        "address": 1,
+        "mres": 3,  # 256 / 2^3 = 32 microsteps
+        "irun": 15,
+        "ihold": 7,
+        # 6400 steps/s: 156.25 us and one more; · 12 clocks/us · 32 / 256 = 235.875
+        "tcoolthrs": 236,
+        "sgthrs": 30,
+    }
+    # 65535 · 3488 / 13488 = 16947.2
+    assert board["hot_counts"] == 16_948
+    assert board["supply"]["full_mv"] == 15_522
+    assert board["supply"]["curve"][-2:] == [[10_290, 5], [9_000, 0]]
+
+
+def test_a_board_with_nothing_to_watch_has_no_word_of_it():
+    board = compile_config(find_board("pico_a4988"), SYRINGE).data["board"]
+    assert not {"tmc2209", "hot_counts", "supply"} & set(board)
+    assert not {"clamp", "diag", "uart_tx", "battery", "temperature"} & set(board["pins"])
 
 
 @pytest.mark.parametrize("board", board_names())

@@ -70,6 +70,7 @@ class Pins:
 
     def __init__(self):
         self.on, self.way, self.stop, self.ends = False, 0, False, set()
+        self.clamped = True
 
     def enable(self, on):
         self.on = bool(on)
@@ -82,6 +83,15 @@ class Pins:
 
     def end_hit(self, way):
         return way in self.ends
+
+    def ends_hit(self):
+        return self.ends == {1, -1}
+
+    def syringe_out(self):
+        return not self.clamped
+
+    def cause(self, bits):
+        return {1: "A_END_SWITCH", 2: "A_SYRINGE_OUT", 4: "A_STALL"}[bits]
 
     def stop_open(self):
         return self.stop
@@ -127,7 +137,7 @@ class PlayedDose:
         self.made = self.seen = 0
         self.edges = []
         self._ends = self._plan = ()
-        self.flags = 0
+        self.flags, self.bits = 0, 1
         self.number = self._kind = self._before = 0
         self._broken = False
 
@@ -185,6 +195,9 @@ class PlayedDose:
 
     def queued_us(self):
         return 600_000
+
+    def met(self):
+        return self.bits
 
     def flying(self):
         return int(self.active and self.made > self.seen)

@@ -46,6 +46,20 @@ def test_end_switch_stops_by_the_register():
     assert bench.s[t.S_FLAGS] & t.F_END and not bench.s[t.S_RUN]
 
 
+def test_which_of_the_inputs_it_was_is_kept():
+    # Bit 29 is high when hit; bit 13 is watched too and is not; bit 7 is not watched. Then bit 13
+    # comes, and the first one goes: it was bit 29.
+    bench = running()
+    bench.s[t.S_END_MASK] = 1 << 29 | 1 << 13
+    bench.s[t.S_END_INV] = 0
+    bench.sio[0] = 1 << 29 | 1 << 7
+    bench.tick()
+    assert bench.s[t.S_FLAGS] & t.F_END
+    bench.sio[0] = 1 << 13
+    bench.tick()
+    assert bench.s[t.S_END_MASK] == 1 << 29
+
+
 def test_stop_input_ends_the_feeding():
     bench = running()
     bench.pio[12] = 1

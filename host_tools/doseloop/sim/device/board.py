@@ -5,6 +5,14 @@ up, from where the motor stood when the simulation began.
 """
 
 import micropython
+from power import Heat, Supply
+from tmc2209 import HOT, SHORT, Tmc2209
+
+# Faults of what not every board has, and the pin that it needs for each.
+_NEEDS = {"syringe_out": "clamp", "driver": "uart_tx", "overtemp": "temperature",
+          "battery": "battery", "supply": "battery"}  # fmt: skip
+_HEAT = (None, "cut", "chip")
+_DRIVER = ("silent", "stuck", "noise", "short", "reset")
 
 
 class Board:
@@ -31,6 +39,17 @@ class Board:
         self.step_pin = None
         self.step_level = lambda: 0
         self._way = 1
+        self.now = lambda: 0  # us; set by world.py
+        self._equip()
+
+    def _equip(self):
+        """What is there beside the mechanics, by the configuration: driver chip, supply, heat."""
+        chip, supply = self._geometry.get("tmc2209"), self._geometry.get("supply")
+        self._driver = None
+        if chip is not None:
+            self._driver = Tmc2209(chip["address"], 256 >> chip["mres"])
+        self._supply = None if supply is None else Supply(supply["full_mv"])
+        self._heat = Heat()
 
     def release_pins(self):
         """Reset: every pin is an input again; the driver's pull-up switches it off."""
@@ -41,7 +60,9 @@ class Board:
     def reshape(self, geometry):
         """Another configuration came into force: other pins, another mechanism."""
         geometry["unique_id"] = self.unique_id
-        self._geometry = geometry
+        was, self._geometry = self._geometry, geometry
+        if any(was.get(key) != geometry.get(key) for key in ("tmc2209", "supply")):
+            self._equip()
         self.on_inputs()
 
     def mount(self):
@@ -54,6 +75,8 @@ class Board:
 
     def drive(self, number, level):
         self._levels[number] = level
+        if self._driver is not None and number == self._geometry["enable"] and not self.enabled():
+            self._driver.disabled()
         if number == self._geometry["dir"]:
             self._way = 1 if level == self._geometry["dir_infuse"] else -1
 
@@ -76,7 +99,33 @@ class Board:
             return self._switch(self.plunger - self._origin >= geometry["travel_front"], "front")
         if number == geometry["end_back"]:
             return self._switch(self.plunger - self._origin <= geometry["travel_back"], "back")
+        if number == geometry.get("clamp"):
+            return 1 if "syringe_out" in self.faults else 0
+        if number == geometry.get("diag"):
+            return self._driver.diag()
         return self._levels.get(number, self._pulls.get(number, 0))
+
+    def analog(self, number):
+        """Return what the ADC reads at a GPIO, 16 bits."""
+        if number is not None and number == self._geometry.get("battery"):
+            return self._supply.read_u16(self.now())
+        if number is not None and number == self._geometry.get("temperature"):
+            return self._heat.read_u16(self.now(), self.enabled())
+        raise ValueError("nothing analog at this pin: %s" % number)
+
+    def uart(self, tx, data):
+        """Return what comes back on a one-wire line: what was sent, and the driver's answer."""
+        if tx != self._geometry.get("uart_tx"):
+            raise ValueError("nothing on this UART: %s" % tx)
+        fault = self.faults.get("driver")
+        if fault == "stuck":
+            return b"\0"
+        if fault == "silent":
+            return data
+        answer = self._driver.receive(data)
+        if fault == "noise" and answer:
+            answer = answer[:4] + bytes((answer[4] ^ 1,)) + answer[5:]
+        return data + answer
 
     def _switch(self, hit, which):
         fault = self.faults.get("end_switch", False)
@@ -86,8 +135,8 @@ class Board:
     def inputs(self):
         """Return the GPIO input register."""
         value = 0
-        for name in ("stop", "end_front", "end_back"):
-            number = self._geometry[name]
+        for name in ("stop", "end_front", "end_back", "clamp", "diag"):
+            number = self._geometry.get(name)
             if number is not None and self.level(number):
                 value |= 1 << number
         return value
@@ -116,6 +165,8 @@ class Board:
             self.position += way
             if "stall" not in self.faults:
                 self._push(way)
+            elif self._driver is not None and self._driver.step(now):
+                self.on_inputs()
         if self._trace is not None:
             lines = self._lines
             lines.append("%d000 %d\n" % (now, self.position))
@@ -185,22 +236,68 @@ class Board:
             if self._watched is not None:
                 self._watched(level)
 
+    def check_fault(self, name, value):
+        """Raise ValueError for a fault of what this board has not, or a value it can't have."""
+        if name == "button_stuck":
+            self.need_button()
+        needs = "uart_tx" if name == "overtemp" and value == "chip" else _NEEDS.get(name)
+        if needs is not None and self._geometry.get(needs) is None:
+            raise ValueError("this board has no " + needs)
+        if name == "end_switch" and value not in (None, "front", "back"):
+            raise ValueError("end_switch takes front or back")
+        if name == "driver" and value not in _DRIVER:
+            raise ValueError("driver takes one of " + " ".join(_DRIVER))
+        number = name in ("battery", "supply") or name == "overtemp" and value not in _HEAT
+        if number and value is not None and not value.isdigit():
+            raise ValueError("%s takes a whole number, not %s" % (name, value))
+        if name == "supply" and value is None:
+            raise ValueError("supply takes its voltage in mV")
+
     def fault(self, name, value):
         """Switch a fault on; value is text or None."""
+        self.check_fault(name, value)
         if name == "step_lost":
             self.faults[name] = int(value or "20")
         elif name == "end_switch":
-            if value not in (None, "front", "back"):
-                raise ValueError("end_switch takes front or back")
             self.faults[name] = value
         else:
-            if name == "button_stuck":
-                self.need_button()
+            self._equipment(name, value)
             self.faults[name] = value or True
             self._bolus_edge()
         self.on_inputs()
 
+    def _equipment(self, name, value):
+        if name == "stall":
+            if self._driver is not None:
+                self._driver.load = 100
+        elif name == "driver":
+            if value == "short":
+                self._driver.status |= SHORT
+            elif value == "reset":
+                self._driver.power_up()
+        elif name == "overtemp":
+            if value == "cut":
+                self._heat.cut = True
+            elif value == "chip":
+                self._driver.status |= HOT
+            else:
+                self._heat.overheat(value and int(value))
+        elif name == "battery":
+            self._supply.on_battery(self.now(), value and int(value))
+        elif name == "supply":
+            self._supply.forced_mv = int(value)
+
     def clear(self, name):
         self.faults.pop(name, None)
+        if self._driver is not None and name in ("stall", "driver", "overtemp"):
+            self._driver.load = 20
+            self._driver.status = 0
+            self._driver.disabled()
+        if name == "overtemp":
+            self._heat.over, self._heat.cut = None, False
+        elif name == "battery" and self._supply is not None:
+            self._supply.plug_in()
+        elif name == "supply" and self._supply is not None:
+            self._supply.forced_mv = None
         self._bolus_edge()
         self.on_inputs()

@@ -114,6 +114,40 @@ class Pin:
         return irq
 
 
+class ADC:
+    def __init__(self, pin):
+        self._number = pin.number if isinstance(pin, Pin) else pin
+
+    def read_u16(self):
+        return it.board.analog(self._number)
+
+
+class UART:
+    """A line on which everything sent comes back: transmitter and receiver share the wire.
+
+    It takes no time: what would be waited for is there, or is not going to come.
+    """
+
+    def __init__(self, number, baudrate, tx, rx, timeout, timeout_char):
+        if number != (tx.number + 4) // 8 % 2 or rx.number != tx.number + 1:
+            raise ValueError("no UART has these pins")
+        if timeout <= 0 or timeout_char <= 0:
+            raise ValueError("a read of this line must give up by itself")
+        self._tx = tx.number
+        self._there = b""
+
+    def any(self):
+        return len(self._there)
+
+    def write(self, data):
+        self._there += it.board.uart(self._tx, bytes(data))
+        return len(data)
+
+    def read(self, most):
+        got, self._there = self._there[:most], self._there[most:]
+        return got or None
+
+
 class Timer:
     PERIODIC = 1
     ONE_SHOT = 0

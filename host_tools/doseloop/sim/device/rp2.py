@@ -78,6 +78,7 @@ class Program:
                 0x2000 | level << 7 | {"gpio": 0, "pin": 1, "irq": 2}[source] << 5 | index
             ),
             "out": lambda dest, count: self._put(0x6000 | _DEST[dest] << 5 | (count & 31)),
+            "in_": lambda source, count: self._put(0x4000 | _DEST[source] << 5 | (count & 31)),
             "push": lambda how: self._put(0x8000 | (0x20 if how == "block" else 0)),
             "pull": lambda how: self._put(0x8080 | (0x20 if how == "block" else 0)),
             "mov": lambda dest, source: self._put(

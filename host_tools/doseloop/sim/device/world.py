@@ -96,6 +96,9 @@ def _geometry(text):
         board, pins = config["board"], config["board"]["pins"]
         for name in ("dir", "stop", "end_front", "end_back", "enable", "bolus"):
             bench[name] = pins.get(name)
+        for name in ("clamp", "diag", "uart_tx", "battery", "temperature"):
+            bench[name] = pins.get(name)
+        bench["tmc2209"], bench["supply"] = board.get("tmc2209"), board.get("supply")
         bench["bolus_pressed"] = board.get("bolus_pressed", 0)
         for name in ("dir_infuse", "end_open", "enable_active"):
             bench[name] = board[name]
@@ -156,14 +159,17 @@ class World:
         self.line.attached = bool(options.get("attached"))
         it = self.kernel
         it.board, it.line = self.board, self.line
+        self.board.now = lambda: it.now
         it.pioblock = PioBlock(self.board)
         it.speed = None if options.get("speed", "max") == "max" else options["speed"]
         it.held = bool(options.get("hold"))
         it.dense = bool(options.get("dense"))
         self.line.rebase(it)
         for fault in options.get("faults") or ():
-            if fault["name"] == "button_stuck" and geometry["bolus"] is None:
-                err.write("sim: button_stuck: this board has no bolus button\n")
+            try:
+                self.board.check_fault(fault["name"], fault.get("value"))
+            except ValueError as error:
+                err.write("sim: %s: %s\n" % (fault["name"], error))
                 sys.exit(1)
             it.at(
                 fault["at_ns"] // 1000,
@@ -259,6 +265,11 @@ class World:
             "open_wire",
             "stall",
             "button_stuck",
+            "syringe_out",
+            "overtemp",
+            "battery",
+            "supply",
+            "driver",
         ):
             self.board.fault(name, value)
         else:

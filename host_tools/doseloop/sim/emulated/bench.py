@@ -8,6 +8,7 @@ changes neither pins nor mechanism.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,26 @@ from typing import Any, Literal
 
 from rp2040py.gpio_pin import GPIOPinState
 
+from doseloop import resources
 from doseloop.errors import FileError, UsageError
 from doseloop.sim.emulated.chip import Chip
 
+_ADC_0 = 26  # GPIO of the ADC's channel 0
+_EXTERNAL_MV = 13_800
+_COOL = 2047  # of 4095: an NTC as large as its pull-up, 25 °C
+
 End = Literal["front", "back"]
 ENDS: tuple[End, ...] = ("front", "back")
+
+
+def _driver_model() -> Any:
+    """Return the simulated board's model of the chip: one of ours for both."""
+    path = resources.sim_device_root() / "tmc2209.py"
+    spec = importlib.util.spec_from_file_location("doseloop_device_tmc2209", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Tmc2209
 
 
 @dataclass(frozen=True)
@@ -192,12 +208,30 @@ class Bench:
         self._open = dict.fromkeys(ENDS, False)
         self._drive_stop()
         self._drive_bolus()
+        self._equip()
         for end in ENDS:
             self._drive_end(end, False)
         self._drive_ends()
         if not self._witness_cut:
             self._witness.set_input_value(False)
         self._unplug = chip.pin(self._wired("step")).add_listener(self._step)
+
+    def _equip(self) -> None:
+        """Wire what a guard watches, all of it well: the driver's UART, clamp, supply, heat."""
+        pins, chip = self._pins, self._chip
+        for name in ("clamp", "diag"):
+            number = pins.get(name)
+            if number is not None:
+                chip.drive(number, False)
+        if "tmc2209" in self._board:
+            settings = self._board["tmc2209"]
+            driver = _driver_model()(settings["address"], 256 >> settings["mres"])
+            chip.one_wire((self._wired("uart_tx") + 4) // 8 % 2, driver.receive)
+        if "supply" in self._board:
+            full_mv = self._board["supply"]["full_mv"]
+            chip.analog(self._wired("battery") - _ADC_0, _EXTERNAL_MV * 4095 // full_mv)
+        if "hot_counts" in self._board:
+            chip.analog(self._wired("temperature") - _ADC_0, _COOL)
 
     def _wired(self, name: str) -> int:
         number = self._pins.get(name)

@@ -122,6 +122,22 @@ class Chip:
         """Set what an ADC channel (0 ... 3 are GPIO 26 ... 29) converts: 0 ... 4095."""
         self._mcu.adc.channel_values[channel] = value
 
+    def one_wire(self, uart: int, answer: Callable[[bytes], bytes]) -> None:
+        """Wire a TMC2209 to a UART: what is sent comes back, then what `answer` says to it."""
+        line = self._mcu.uart[uart]
+        sent = bytearray()
+
+        def byte(value: int) -> None:
+            line.feed_byte(value)
+            sent.append(value)
+            # A read request has four bytes, a write eight (TMC2209 datasheet, 4.1).
+            if len(sent) == (8 if sent[2:3] and sent[2] & 0x80 else 4):
+                for reply in answer(bytes(sent)):
+                    line.feed_byte(reply)
+                sent.clear()
+
+        line.on_byte = byte
+
     def deafen(self, deaf: bool) -> None:
         """Let the computer leave lying what the board sends, or fetch it again."""
         usb = self._mcu.usb_ctrl

@@ -64,8 +64,8 @@ def check(fault: Fault) -> Fault:
     """Return a fault that the emulated board has a model of; raise UsageError for another."""
     if fault.name not in FAULTS:
         raise UsageError(
-            f"the fault {fault.name} happens inside the chip, and the emulated board has only what"
-            f" is outside; there are: {' '.join(FAULTS)}",
+            f"the fault {fault.name} happens inside the chip, or to what the emulated board has no"
+            f" model of; there are: {' '.join(FAULTS)}",
             next="the simulated board has it: leave out --emulated",
         )
     takes = _MODELS[fault.name][0] if fault.name in _MODELS else ()
