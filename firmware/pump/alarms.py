@@ -1,38 +1,12 @@
-"""Alarms as a table: priority, what the text says, what to do, and whether the order may go on."""
+"""The alarms that stand: which wins, what is silenced, and what of the table is needed to act.
 
-# code: (priority, stops, resumable, text, next step)
-TABLE = {
-    "A_DRIFT": ("high", True, False, "commanded and witnessed steps differ by more than 10",
-                "check STEP wiring and witness jumper; stop, then start a new order"),
-    "A_UNDERRUN": ("high", True, True, "the step queue ran dry; motion ended by itself",
-                   "clear, then resume; report it if it comes back"),
-    "A_TICK": ("high", True, False, "the dose loop's tick died; motion ended by itself",
-               "stop, then reset the board"),
-    "A_LEASE": ("high", True, True, "the main loop was silent; motion ended by itself",
-                "clear, then resume; report it if it comes back"),
-    "A_FAULT": ("high", True, False, "an internal fault stopped the pump",
-                "stop, read the log, reset the board"),
-    "A_STOP_INPUT": ("high", True, True, "the stop input opened", "close it, clear, then resume"),
-    "A_END_SWITCH": ("high", True, True, "an end switch was hit, or its wire is open",
-                     "check carriage and wire, then clear"),
-    "A_EMPTY": ("high", True, True, "the syringe is empty and the order is not done",
-                "load a syringe, then resume"),
-    "A_FULL": ("high", True, True, "the syringe is full and the order is not done",
-               "load a syringe, then resume"),
-    "A_LINK": ("medium", True, True, "the host is silent and the order says to stop",
-               "reconnect, clear, then resume"),
-    "A_RESET": ("high", False, True, "a reset cut the run short; nothing moves",
-                "see `status`; resume goes on with the rest, stop ends it"),
-    "A_BUTTON": ("medium", False, True, "the bolus button has been down for over 60 s",
-                 "free it or unplug it, then clear; until then it gives nothing"),
-    "A_STORE": ("low", False, True, "the record of doses could not be stored or read",
-                "note what was given; a reset would forget it"),
-    "A_LIMIT": ("low", False, True, "a limit keeps the patient's doses back",
-                "see `pca`; it ends by itself when a dose may be given again"),
-    "A_NEAR_EMPTY": ("low", False, True, "the syringe will soon be empty", "have the next ready"),
-}  # fmt: skip
+The table itself, with its texts, is alarm_table.py's, loaded for a moment. Holds no pins: what
+sounds and lights is asked of ``voice`` (hal/annunciator.py), where a board has it.
+"""
 
-_RANK = {"high": 0, "medium": 1, "low": 2}
+from pump import borrow
+
+_KEEPS, _KVO, _STOPS, _ENDS = range(4)
 
 
 class Alarms:
@@ -41,11 +15,21 @@ class Alarms:
     def __init__(self, clock):
         self._clock = clock
         self._since = {}
+        made = borrow.alarm_table()
+        self._names = made.PRIORITIES
+        does, clears = tuple(made.DOES), tuple(made.CLEARS)
+        # code: rank, what the pump does, when it ends; in one small integer
+        self._acts = {
+            code: made.PRIORITIES.index(row[0]) | does.index(row[1]) << 2
+            | clears.index(row[2]) << 4
+            for code, row in made.TABLE.items()
+        }  # fmt: skip
 
     def raise_(self, code):
         """Add an alarm; return False when it stands already."""
         if code in self._since:
             return False
+        self._acts[code]  # a code that the table has not is a fault, here and now
         self._since[code] = self._clock.ms()
         return True
 
@@ -60,30 +44,49 @@ class Alarms:
     def tell(self, code, events):
         """Add an alarm, and record it unless it stands already."""
         if self.raise_(code):
-            priority, _, _, text, _ = TABLE[code]
-            events.add("alarm", code=code, priority=priority, text=text)
+            events.add("alarm", code=code, priority=self.priority(code), text=text_of(code))
 
     def end(self, code, events):
         """Drop an alarm, and record it if it stood."""
         if self.clear(code):
             events.add("clear", code=code)
 
+    def priority(self, code):
+        """Return high, medium or low."""
+        return self._names[self._acts[code] & 3]
+
+    def stops(self, code):
+        """True when the pump stands until a person has cleared it and started again."""
+        return self._acts[code] >> 2 & 3 >= _STOPS
+
+    def resumable(self, code):
+        """True unless it ends the order."""
+        return self._acts[code] >> 2 & 3 < _ENDS
+
     def standing(self):
         """Return the codes, highest priority first, older first."""
-        return sorted(self._since, key=lambda code: (_RANK[TABLE[code][0]], self._since[code]))
+        return sorted(self._since, key=lambda code: (self._acts[code] & 3, self._since[code]))
 
     def stopping(self):
         """Return the codes of those that stop the pump."""
-        return [code for code in self.standing() if TABLE[code][1]]
+        return [code for code in self.standing() if self.stops(code)]
 
     def as_list(self):
         """Return the alarms as status shows them."""
         return [
             {
                 "code": code,
-                "priority": TABLE[code][0],
+                "priority": self.priority(code),
                 "since_ms": self._since[code],
                 "silenced": False,
             }
             for code in self.standing()
         ]
+
+
+def text_of(code):
+    """Return what is the matter, for people."""
+    try:
+        return borrow.alarm_table().TABLE[code][3]
+    except (MemoryError, OSError):
+        return code  # the alarm matters more than its words

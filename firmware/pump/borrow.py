@@ -31,3 +31,11 @@ def recovery():
 
     del sys.modules["pump.recovery"], pump.recovery  # pyright: ignore[reportAttributeAccessIssue]
     return recovery
+
+
+def alarm_table():
+    """Return alarm_table.py: the alarms and their texts."""
+    from pump import alarm_table
+
+    del sys.modules["pump.alarm_table"], pump.alarm_table  # pyright: ignore[reportAttributeAccessIssue]
+    return alarm_table

@@ -8,7 +8,6 @@ are states.TABLE; a change that the table doesn't hold is a fault, not a guess.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 from micropython import const
 
-from pump import alarms as alarm_table
 from pump import arith, states
 from pump.bolus import Bolus
 from pump.journal import Journal
@@ -201,9 +200,9 @@ class Course:
                 self.run.change_rate(rate)
 
     def _alarm(self, code):
-        _, stops, resumable, _, _ = alarm_table.TABLE[code]
         self._alarms.tell(code, self._events)
-        if stops:
+        if self._alarms.stops(code):
+            resumable = self._alarms.resumable(code)
             self.pending.drop()
             self._resumable = resumable and self.run is not None and not self.run.ended
             self._leave_pause()

@@ -51,14 +51,13 @@ def _states() -> list[str]:
 
 
 def _alarms() -> list[str]:
-    lines = ["## Alarms", "", "From `firmware/pump/alarms.py`.", "",
-             "| code | priority | stops | the order may go on | cause | next step |",
+    does, clears = _table("alarm_table", "DOES"), _table("alarm_table", "CLEARS")
+    lines = ["## Alarms", "", "From `firmware/pump/alarm_table.py`. How they sound and look is in "
+             "[alarms.md](alarms.md).", "",
+             "| code | priority | cause | the pump | ends | next step |",
              "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
-    for code, (priority, stops, resumable, text, after) in _table("alarms", "TABLE").items():
-        lines.append(
-            f"| `{code}` | {priority} | {'yes' if stops else 'no'} "
-            f"| {'yes' if resumable else 'no'} | {text} | {after} |"
-        )
+    for code, (priority, act, end, text, after) in _table("alarm_table", "TABLE").items():
+        lines.append(f"| `{code}` | {priority} | {text} | {does[act]} | {clears[end]} | {after} |")
     return [*lines, ""]
 
 

@@ -214,7 +214,7 @@ def clear(port: str | None, as_json: bool) -> None:
         pump.clear()
         now = pump.status()
     if now.alarms:
-        table = resources.firmware_module("alarms").TABLE
+        table = resources.firmware_module("alarm_table").TABLE
         rows = [(alarm.code, *table.get(alarm.code, ("",) * 5)[3:5]) for alarm in now.alarms]
         raise errors.Refused(
             "still in force: " + ", ".join(f"{code}: {text}" for code, text, _ in rows),

@@ -11,6 +11,7 @@ from unit.firmware import flow
 
 from doseloop import resources
 
+alarm_table = resources.firmware_module("alarm_table")
 alarms = resources.firmware_module("alarms")
 button_module = resources.firmware_module("button")
 commands = resources.firmware_module("commands")
