@@ -1,12 +1,21 @@
 """The alarms that stand: which wins, what is silenced, and what of the table is needed to act.
 
 The table itself, with its texts, is alarm_table.py's, loaded for a moment. Holds no pins: what
-sounds and lights is asked of ``voice`` (hal/annunciator.py), where a board has it.
+sounds and lights is asked of ``voice`` (signals.Signals), where a board has it.
 """
 
-from pump import borrow
+from micropython import const
 
-_KEEPS, _KVO, _STOPS, _ENDS = range(4)
+from pump import borrow
+from pump.errors import Refused
+
+SILENCE_MS = const(120_000)  # IEC 60601-2-24 51.107 b
+_HEARD_MS = const(10_000)  # between two silences: a burst at least. None lasts by being asked for
+
+_STOPS = const(2)  # alarm_table.DOES: this and the next
+_ENDS = const(3)
+_LOAD = const(2)  # alarm_table.CLEARS
+_SELF = const(4)
 
 
 class Alarms:
@@ -15,6 +24,12 @@ class Alarms:
     def __init__(self, clock):
         self._clock = clock
         self._since = {}
+        self._from = {}  # since when what is not yet an alarm lasts
+        self.voice = None
+        self.tested_ms = None  # when a test began that nobody has answered for yet
+        self._silent_until = 0  # ms; 0: it sounds
+        self._sounds_from = 0  # when the silence before ended by itself
+        self.changed = False  # what stands, since it was kept
         made = borrow.alarm_table()
         self._names = made.PRIORITIES
         does, clears = tuple(made.DOES), tuple(made.CLEARS)
@@ -31,11 +46,18 @@ class Alarms:
             return False
         self._acts[code]  # a code that the table has not is a fault, here and now
         self._since[code] = self._clock.ms()
+        self._silent_until = self._sounds_from = 0  # a new alarm ends silence
+        self.changed = True
         return True
 
     def clear(self, code):
         """Drop one alarm; return whether it stood."""
-        return self._since.pop(code, None) is not None
+        if self._since.pop(code, None) is None:
+            return False
+        self.changed = True
+        if not self._since:
+            self._silent_until = self._sounds_from = 0
+        return True
 
     def stands(self, code):
         """Return whether one alarm stands."""
@@ -51,6 +73,17 @@ class Alarms:
         if self.clear(code):
             events.add("clear", code=code)
 
+    def due(self, code, on, after_ms, events):
+        """Tell an alarm when its cause, ``on``, has lasted ``after_ms``, since then or since it
+        was cleared; end it with its cause."""
+        if not on:
+            self._from.pop(code, None)
+            self.end(code, events)
+        elif code in self._since or code not in self._from:
+            self._from[code] = self._clock.ms()
+        elif self._clock.ms() - self._from[code] >= after_ms:
+            self.tell(code, events)
+
     def priority(self, code):
         """Return high, medium or low."""
         return self._names[self._acts[code] & 3]
@@ -62,6 +95,18 @@ class Alarms:
     def resumable(self, code):
         """True unless it ends the order."""
         return self._acts[code] >> 2 & 3 < _ENDS
+
+    def latches(self, code):
+        """True when a reset does not end it."""
+        return self._acts[code] >> 4 != _SELF
+
+    def until_load(self, code):
+        """True when nothing but a syringe ends it."""
+        return self._acts[code] >> 4 == _LOAD
+
+    def known(self, code):
+        """True for a code of the table."""
+        return code in self._acts
 
     def standing(self):
         """Return the codes, highest priority first, older first."""
@@ -78,10 +123,41 @@ class Alarms:
                 "code": code,
                 "priority": self.priority(code),
                 "since_ms": self._since[code],
-                "silenced": False,
+                "silenced": self._silent_until > 0,
             }
             for code in self.standing()
         ]
+
+    # -- sound --------------------------------------------------------------------------------
+
+    def silence(self, events):
+        """Silence what stands, for two minutes at most; lamps and texts stay. Return how long.
+
+        Asked again meanwhile it makes no longer; and once it has ended a burst is heard first.
+        """
+        now = self._clock.ms()
+        if not self._since:
+            raise Refused("E_STATE", "no alarm stands")
+        if not self._silent_until:
+            if self._sounds_from and now < self._sounds_from + _HEARD_MS:
+                raise Refused("E_STATE", "a silence has just ended", next_step="wait 10 s")
+            self._silent_until = now + SILENCE_MS
+            events.add("silence", ms_long=SILENCE_MS)
+        return {"silent_ms": self._silent_until - now}
+
+    def service(self, hint=False):
+        """End a silence that is over; let it be heard and seen what stands. hint: signals.py."""
+        if self._silent_until and self._clock.ms() >= self._silent_until:
+            self._sounds_from, self._silent_until = self._silent_until, 0
+        if self.voice is not None:
+            rank = min([self._acts[code] & 3 for code in self._since]) if self._since else None
+            self.voice.show(rank, self._silent_until > 0, hint)
+
+    def wait_ms(self, most):
+        """Return how soon service() is due, at most ``most``."""
+        if self._silent_until:
+            most = min(most, max(0, self._silent_until - self._clock.ms()))
+        return most
 
 
 def text_of(code):

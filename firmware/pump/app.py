@@ -58,6 +58,7 @@ class App:
         found = self._recall(config)
         if found is not None:
             self.controller.interrupted(found)
+        borrow.attended().remember(self)
         self._free_heap()
 
     def _stored(self):
@@ -114,6 +115,12 @@ class App:
             self.controller.button = button  # pyright: ignore[reportAttributeAccessIssue]
             self._wake = TickWake(dose.state, button.news) if button else TickWake(dose.state)
             self.serial.wake_on(self._wake)
+            used = config["board"]["pins"]
+            if used.get("buzzer") is not None:
+                from pump.hal.annunciator import Annunciator
+                from pump.signals import Signals
+
+                self.alarms.voice = Signals(Annunciator(used["buzzer"], used["lamp_red"]))
             self._hardware = (config["board"], pins, dose)
             gc.collect()
         _, pins, dose = self._hardware

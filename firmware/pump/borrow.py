@@ -1,7 +1,8 @@
 """Modules that are needed for a moment: read from flash for one use and given back to the heap.
 
-What checks an order or a configuration is as large as what carries it out. Never while a motion
-runs: it takes 0.1 s. A module given back stays whole for as long as somebody holds it.
+What checks an order or a configuration is as large as what carries it out. While a motion runs
+only the small ones, alarm_table and signal_plan: the others take 0.1 s. A module given back stays
+whole for as long as somebody holds it.
 """
 
 import sys
@@ -9,33 +10,39 @@ import sys
 import pump
 
 
+def _take(name):
+    full = "pump." + name
+    __import__(full)
+    module = sys.modules.pop(full)
+    delattr(pump, name)
+    return module
+
+
 def order():
     """Return order.py: what makes an order of a text."""
-    from pump import order
-
-    del sys.modules["pump.order"], pump.order  # pyright: ignore[reportAttributeAccessIssue]
-    return order
+    return _take("order")
 
 
 def config():
     """Return config.py: what checks a configuration."""
-    from pump import config
-
-    del sys.modules["pump.config"], pump.config  # pyright: ignore[reportAttributeAccessIssue]
-    return config
+    return _take("config")
 
 
 def recovery():
     """Return recovery.py: what makes a run again of its record."""
-    from pump import recovery
-
-    del sys.modules["pump.recovery"], pump.recovery  # pyright: ignore[reportAttributeAccessIssue]
-    return recovery
+    return _take("recovery")
 
 
 def alarm_table():
     """Return alarm_table.py: the alarms and their texts."""
-    from pump import alarm_table
+    return _take("alarm_table")
 
-    del sys.modules["pump.alarm_table"], pump.alarm_table  # pyright: ignore[reportAttributeAccessIssue]
-    return alarm_table
+
+def signal_plan():
+    """Return signal_plan.py: how alarms sound and look."""
+    return _take("signal_plan")
+
+
+def attended():
+    """Return attended.py: what is done with a person there."""
+    return _take("attended")

@@ -12,6 +12,7 @@ from pump.errors import Refused
 _UPLOAD_MAX = 8192
 _CHUNK = 512
 _WHOLE_MAX = 1 << 30  # indexes, sizes and milliseconds: small integers on the chip
+_ALARMS = 8  # in one reply
 _PAGE = 700  # characters of events in one reply
 
 # name: ((argument, kind, required), ...), help. A kind is one of quantity's, or text, whole.
@@ -46,6 +47,10 @@ TABLE = {
              "propose a new rate for the same volume: old, new, digest"),
     "load": ((("volume_al", "volume", True),), "a syringe with this volume is mounted"),
     "clear": ((), "clear alarms whose cause is gone"),
+    "alarms": ((("from", "whole", False),), "the alarms that stand, a few at a time"),
+    "silence": ((), "no sound for 2 min; lamps and texts stay"),
+    "alarm_test": ((("sound", "whole", False), ("lamp", "whole", False)),
+                   "give all alarm signals; then, noticed or not: 1 or 0 for each"),
     "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
     "watch": ((("ms", "whole", True),), "status every so many ms; 0 ends it"),
     "bye": ((), "end the session: events as plain lines again"),
@@ -248,6 +253,21 @@ class Commands:
 
     def _clear(self, args):
         return self._app.controller.clear()
+
+    def _alarms(self, args):
+        self._look()
+        first = args.get("from") or 0
+        standing = self._app.alarms.as_list()
+        after = first + _ALARMS
+        return {"alarms": standing[first:after], "next": after if after < len(standing) else None}
+
+    def _silence(self, args):
+        self._look()
+        return self._app.alarms.silence(self._app.events)
+
+    def _alarm_test(self, args):
+        self._look()
+        return borrow.attended().alarm_test(self._app, args)
 
     def _maintenance(self, args):
         return self._app.maintenance()

@@ -12,6 +12,7 @@ from pump import arith, states
 from pump.bolus import Bolus
 from pump.journal import Journal
 from pump.pending import Pending
+from pump.slots import Slots
 
 _WARN_MS = const(1000)
 
@@ -43,6 +44,7 @@ class Course:
         self._patient = None  # patient.Patient, once an order was patient-controlled
         self._resumable = False
         self.journal = Journal(clock, storage)
+        self._kept_alarms = Slots(storage, "alarms")
         self.button = None  # hal's, where the board has one
         self._unmet = 0  # demands since the order was planned, before it began
         self._warn_ms = 0  # when to look again whether the syringe is nearly empty
@@ -292,6 +294,7 @@ class Course:
 
     def _keep(self):
         """Keep the run over a reset, when it is time. Whatever begins or ends says so by touch."""
+        self._keep_alarms()
         run = self.run
         if run is None or not self.journal.due():
             return

@@ -118,6 +118,11 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
         },
         "alarms": {"near_empty_ms": board.near_empty_ms},
     }
+    data["alarms"].update({f"{name}_ms": ms for name, ms in board.reminders_ms.items()})
+    # As with the button below: a board without has no word of it.
+    for signal in ("buzzer", "lamp_red", "lamp_yellow"):
+        if board.gpio(signal) is not None:
+            data["board"]["pins"][signal] = board.gpio(signal)
     if board.bolus_pressed is not None:
         data["board"]["pins"]["bolus"] = board.gpio("bolus")
         data["board"]["bolus_pressed"] = board.bolus_pressed

@@ -13,9 +13,11 @@ LATER_BYTES = 9_000  # of what an order brings with it
 LATER = ("pump/patient.mpy", "pump/pca.mpy", "pump/limiter.mpy")
 BORROWED = (  # borrow.py gives it back
     "pump/alarm_table.mpy",
+    "pump/attended.mpy",
     "pump/config.mpy",
     "pump/order.mpy",
     "pump/recovery.mpy",
+    "pump/signal_plan.mpy",
 )
 
 

@@ -148,6 +148,7 @@ class World:
             "break": self._break,
             "power": self._power,
             "status": self._status,
+            "signals": self._signals,
             "quit": self._quit,
         }
         streams = (stdin, open(1, "wb"), control_in, control_out, err)
@@ -157,6 +158,7 @@ class World:
         it = self.kernel
         it.board, it.line = self.board, self.line
         it.pioblock = PioBlock(self.board)
+        it.pioblock.clock = lambda: it.now
         it.speed = None if options.get("speed", "max") == "max" else options["speed"]
         it.held = bool(options.get("hold"))
         it.dense = bool(options.get("dense"))
@@ -303,6 +305,22 @@ class World:
     def _quit(self, kernel, message):
         self.board.flush()
         return {}, SystemExit(0)
+
+    def _signals(self, kernel, message):
+        """What buzzer and lamps have done since this was asked last, times in ns, and their pins.
+
+        Tone: [from, "buzzer", to, periods of 2 ms]; lamps: [at, "red" or "yellow", level].
+        """
+        log = kernel.pioblock.signal.take(kernel.now)
+        for entry in log:
+            entry[0] *= 1000
+            if len(entry) > 3:
+                entry[2] *= 1000
+        return {
+            "now_ns": kernel.now * 1000,
+            "pins": kernel.pioblock.signal_pins,
+            "signals": log,
+        }, None
 
     def _status(self, kernel, message):
         self.board.flush()
