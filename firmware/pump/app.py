@@ -120,7 +120,8 @@ class App:
                 from pump.hal.annunciator import Annunciator
                 from pump.signals import Signals
 
-                self.alarms.voice = Signals(Annunciator(used["buzzer"], used["lamp_red"]))
+                annunciator = Annunciator(used["buzzer"], used["lamp_red"])
+                self.alarms.voice = Signals(annunciator)  # pyright: ignore[reportAttributeAccessIssue]
             self._hardware = (config["board"], pins, dose)
             gc.collect()
         _, pins, dose = self._hardware
