@@ -54,6 +54,7 @@ class Alarms:
         """Drop one alarm; return whether it stood."""
         if self._since.pop(code, None) is None:
             return False
+        self._from.pop(code, None)
         self.changed = True
         if not self._since:
             self._silent_until = self._sounds_from = 0
@@ -79,10 +80,10 @@ class Alarms:
         if not on:
             self._from.pop(code, None)
             self.end(code, events)
-        elif code in self._since or code not in self._from:
-            self._from[code] = self._clock.ms()
-        elif self._clock.ms() - self._from[code] >= after_ms:
-            self.tell(code, events)
+        elif code not in self._since:
+            now = self._clock.ms()
+            if now - self._from.setdefault(code, now) >= after_ms:
+                self.tell(code, events)
 
     def priority(self, code):
         """Return high, medium or low."""

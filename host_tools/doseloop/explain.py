@@ -20,8 +20,8 @@ those files, not this page. `doseloop explain CODE` shows a row.
 The highest priority sounds and lights; the others stay listed (`doseloop alarms list`). `silence`
 takes the sound for two minutes at most, never the light or the text; a new alarm ends it, and
 after it a burst is heard before the next. `ack` clears what can be cleared. What latches outlasts
-a reset. The signals come from a PIO program fed by DMA, so they go on while the processor is busy or
-hangs. Laboratory equipment, not a medical device.
+a reset. The signals come from a PIO program fed by DMA, so they go on while the processor is busy
+or hangs. Laboratory equipment, not a medical device.
 """
 _REMINDERS = """## Who is waited for
 
