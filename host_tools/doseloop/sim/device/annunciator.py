@@ -88,7 +88,7 @@ class Annunciator:
         fall = begin + (_FALL + _PERIOD * (periods - 1)) * _CYCLE_US
         tone = self._tone
         # Two words of tone on end sound as one.
-        if tone is not None and rise - tone[2] < 2 * _PERIOD * _CYCLE_US:
+        if tone is not None and rise - tone[2] < _PERIOD * _CYCLE_US:
             tone[2], tone[3] = fall, tone[3] + periods
         else:
             self._tone = [rise, "buzzer", fall, periods]
