@@ -8,6 +8,7 @@ PRIORITIES = ("high", "medium", "low")  # the first wins; 60601-1-8
 # What the pump does: E10, E15. Whatever stops leaves the motor without a step until a person has
 # cleared the alarm and started again.
 KEEPS, KVO, STOPS, ENDS = "keeps", "kvo", "stops", "ends"
+ACTS = (KEEPS, KVO, STOPS, ENDS)  # by number, as alarms.py has them
 DOES = {
     KEEPS: "goes on with what it does",
     KVO: "gives no dose; what flows is what the order keeps flowing at a limit",
@@ -17,6 +18,7 @@ DOES = {
 
 # When it ends. All but SELF latch.
 CLEAR, GONE, LOAD, GO, SELF = "clear", "gone", "load", "go", "self"
+ENDINGS = (CLEAR, GONE, LOAD, GO, SELF)
 CLEARS = {
     CLEAR: "when a person clears it",
     GONE: "when a person clears it, once its cause is gone",

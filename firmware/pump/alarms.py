@@ -12,9 +12,9 @@ from pump.errors import Refused
 SILENCE_MS = const(120_000)  # IEC 60601-2-24 51.107 b
 _HEARD_MS = const(10_000)  # between two silences: a burst at least. None lasts by being asked for
 
-_STOPS = const(2)  # alarm_table.DOES: this and the next
+_STOPS = const(2)  # alarm_table.ACTS: this and the next
 _ENDS = const(3)
-_LOAD = const(2)  # alarm_table.CLEARS
+_LOAD = const(2)  # alarm_table.ENDINGS
 _SELF = const(4)
 
 
@@ -32,11 +32,10 @@ class Alarms:
         self.changed = False  # what stands, since it was kept
         made = borrow.alarm_table()
         self._names = made.PRIORITIES
-        does, clears = tuple(made.DOES), tuple(made.CLEARS)
         # code: rank, what the pump does, when it ends; in one small integer
         self._acts = {
-            code: made.PRIORITIES.index(row[0]) | does.index(row[1]) << 2
-            | clears.index(row[2]) << 4
+            code: made.PRIORITIES.index(row[0]) | made.ACTS.index(row[1]) << 2
+            | made.ENDINGS.index(row[2]) << 4
             for code, row in made.TABLE.items()
         }  # fmt: skip
 

@@ -40,6 +40,8 @@ def named(log):
 
 @pytest.mark.requirement("E1", "E2")
 def test_the_table_is_closed_and_every_alarm_has_its_words():
+    assert set(alarm_table.ACTS) == set(alarm_table.DOES)
+    assert set(alarm_table.ENDINGS) == set(alarm_table.CLEARS)
     texts = []
     for priority, does, clears, text, after in TABLE.values():
         assert priority in alarm_table.PRIORITIES

@@ -250,7 +250,12 @@ class World:
             self.line.deaf_room = 64  # the packet in the endpoint
         elif name == "main_hang":
             self.board.fault(name, None)
-            self.kernel.hang()
+            self.kernel.hang(_us(value))
+            self.board.clear(name)
+        elif name == "irq_off":
+            self.kernel.hang(_us(value or "1"), True)
+        elif name == "main_exception":
+            raise RuntimeError("as injected")
         elif name == "flash_fail":
             self.flash.failing = True
         elif name in (
@@ -268,7 +273,7 @@ class World:
 
     def _fault(self, kernel, message):
         name, value = message["name"], message.get("value")
-        if name in ("power_cut", "main_hang"):
+        if name in ("power_cut", "main_hang", "irq_off", "main_exception"):
             kernel.at(kernel.now, _later(self._inject, name, value))
         else:
             self._inject(name, value)
@@ -330,6 +335,14 @@ class World:
             "position": board.position, "plunger": board.plunger, "edges": board.edges,
             "lost": board.lost, "faults": sorted(board.faults), "enabled": board.enabled(),
         }, None  # fmt: skip
+
+
+def _us(seconds):
+    """Return a text of seconds, such as 0.9, in us; None stays None."""
+    if seconds is None:
+        return None
+    whole, _, part = seconds.partition(".")
+    return int(whole) * 1_000_000 + int((part + "000000")[:6])
 
 
 def _later(function, *args):
