@@ -47,7 +47,7 @@ TABLE = {
              "propose a new rate for the same volume: old, new, digest"),
     "load": ((("volume_al", "volume", True),), "a syringe with this volume is mounted"),
     "clear": ((), "clear alarms whose cause is gone"),
-    "alarms": ((("from", "whole", False),), "the alarms that stand, a few at a time"),
+    "alarms": ((("from", "whole", False),), "those that stand, a few at a time"),
     "silence": ((), "no sound for 2 min; lamps and texts stay"),
     "alarm_test": ((("sound", "whole", False), ("lamp", "whole", False)),
                    "give all alarm signals; then, noticed or not: 1 or 0 for each"),

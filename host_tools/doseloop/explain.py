@@ -70,7 +70,7 @@ def explain(code: str) -> dict[str, str]:
     raise errors.UsageError(
         f"no code is called {code!r}" + (f"; near: {', '.join(near)}" if near else ""),
         code="E_CODE",
-        next="see docs/reference.md",
+        next="see docs/alarms.md and docs/reference.md",
     )
 
 

@@ -229,6 +229,25 @@ def test_the_alarm_test_shows_both_lamps_and_both_sounds() -> None:
         assert [(event["sound"], event["lamp"]) for event in told] == [(True, True)]
 
 
+@pytest.mark.requirement("E7", "E9")
+def test_the_command_line(sim: Any, cli: Any) -> None:
+    at = ("--port", sim("--board", "pico_tmc2209", "--syringe", "bd-plastipak-50").port)
+    assert cli("alarms", "list", *at).out == "no alarm\n"
+    assert cli("alarms", "silence", *at).code == 5
+    assert cli("alarms", "test", *at).code == 2, "nobody is there to be asked"
+    asked = cli("alarms", "test", "--heard", "--not-seen", "--json", *at)
+    assert (asked.code, asked.json["alarms"]) == (6, ["A_SIGNAL"])
+    listed = cli("alarms", "list", *at)
+    _, _, _, text, after = _TABLE["A_SIGNAL"]
+    assert listed.code == 6 and text in listed.out and after in listed.out
+    assert cli("alarms", "silence", *at).out.startswith("silent for 120 s")
+    assert "A_SIGNAL (medium, silenced)" in cli("status", *at).out
+    found = cli("alarms", "list", "--json", *at).json["alarms"]
+    assert [(alarm["code"], alarm["silenced"]) for alarm in found] == [("A_SIGNAL", True)]
+    assert cli("alarms", "ack", *at).code == 0
+    assert cli("alarms", "list", *at).code == 0
+
+
 @pytest.mark.requirement("F4")
 def test_a_bouncing_stop_button_is_one_alarm() -> None:
     with Bench() as bench:
