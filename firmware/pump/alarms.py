@@ -104,10 +104,6 @@ class Alarms:
         """True when nothing but a syringe ends it."""
         return self._acts[code] >> 4 == _LOAD
 
-    def known(self, code):
-        """True for a code of the table."""
-        return code in self._acts
-
     def standing(self):
         """Return the codes, highest priority first, older first."""
         return sorted(self._since, key=lambda code: (self._acts[code] & 3, self._since[code]))

@@ -246,6 +246,8 @@ class App:
         while link.waiting() and self.clock.ms() < until:
             link.flush()
             self.serial.wait(1)
+        if self.alarms.voice is not None:
+            self.alarms.voice.show(None, False)  # who is at the REPL would hear it for ever
         chip.stop_watchdog()
 
     def _pass(self):

@@ -7,7 +7,7 @@ Loaded for a moment (borrow.py). ``app`` is the composition root.
 # pyright: reportPrivateUsage=false
 from micropython import const
 
-from pump import sealed, states
+from pump import borrow, sealed, states
 from pump.errors import Refused
 
 _ANSWER_MS = const(300_000)  # how long the question after a test stays open
@@ -21,8 +21,9 @@ def remember(app):
         kept = (controller._kept_alarms.read() or "").split()
     except sealed.SealError:
         kept = ["A_STORE"]
+    table = borrow.alarm_table().TABLE  # another release may have had more
     for code in kept:
-        if alarms.known(code) and not alarms.stands(code):
+        if code in table and not alarms.stands(code):
             controller._alarm(code)
 
 

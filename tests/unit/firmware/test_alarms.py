@@ -1,9 +1,21 @@
 """The alarms: a closed table, the highest wins, silence, and what a person has to do."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.firmware.bench import Bench, Clock, alarm_table, alarms, errors, events
+from unit.firmware.bench import (
+    CONFIG,
+    Bench,
+    Clock,
+    alarm_table,
+    alarms,
+    config_module,
+    errors,
+    events,
+    sealed,
+)
 from unit.firmware.test_therapy import ML, SLOW, infuse, started
 
 TABLE = alarm_table.TABLE
@@ -207,6 +219,10 @@ def test_what_latches_outlasts_a_reset_and_still_stops(code, power_lost):
             with pytest.raises(errors.Refused):
                 bench.table.run("resume", {})
     assert not bench.dose.active
+    bench.table.run("stop", {})
+    assert bench.controller.state == "idle" and not bench.alarms.stopping()
+    bench.controller.service()
+    assert code not in STOPS or bench.reboot().alarms.standing() == []
 
 
 @pytest.mark.requirement("E11")
@@ -382,3 +398,34 @@ def test_the_list_comes_in_pages():
         found += [alarm["code"] for alarm in page["alarms"]]
         start = page["next"]
     assert found == bench.alarms.standing() and len(found) > 8
+
+
+# -- the configuration --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({}, True),
+        ({"pins": {"lamp_yellow": None}}, False),
+        ({"pins": {"buzzer": None}}, False),
+        ({"pins": {"lamp_yellow": 19}}, False),
+        ({"pins": {"buzzer": None, "lamp_red": None, "lamp_yellow": None}}, True),
+        ({"alarms": {"paused_ms": 900_000}}, True),
+        ({"alarms": {"paused_ms": 900_001}}, False),
+        ({"alarms": {"waiting_ms": 999}}, False),
+        ({"alarms": {"standby_ms": 3_600_001}}, False),
+        ({"alarms": {"standby_ms": "1"}}, False),
+    ],
+)
+def test_the_pump_checks_signals_and_reminders_itself(change, good):
+    data = json.loads(sealed.unseal("config", 1, CONFIG))
+    data["board"]["pins"].update(change.get("pins", {}))
+    data["alarms"].update(change.get("alarms", {}))
+    text = sealed.seal("config", 1, json.dumps(data))
+    if good:
+        assert config_module.check(text)["alarms"]["near_empty_ms"] == 600_000
+    else:
+        with pytest.raises(errors.Refused) as caught:
+            config_module.check(text)
+        assert caught.value.code == "E_CONFIG"

@@ -292,7 +292,10 @@ class World:
     def _press(self, kernel, message):
         if message["what"] == "stop":
             self.board.press_stop(True)
-            kernel.at(kernel.now + _PRESS_US, _later(self.board.press_stop, False))
+            for at, down in _BOUNCE[1:]:
+                kernel.at(kernel.now + at, _later(self.board.press_stop, down))
+            for at, down in _BOUNCE:
+                kernel.at(kernel.now + _PRESS_US + at, _later(self.board.press_stop, not down))
             return {}, None
         self.board.need_button()
         for at, down in _BOUNCE:
