@@ -50,7 +50,7 @@ TABLE = {
     "alarms": ((("from", "whole", False),), "those that stand, a few at a time"),
     "silence": ((), "no sound for 2 min; lamps and texts stay"),
     "alarm_test": ((("sound", "whole", False), ("lamp", "whole", False)),
-                   "give all alarm signals; then, noticed or not: 1 or 0 for each"),
+                   "every alarm signal once; then 1: noticed, 0: not"),
     "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
     "watch": ((("ms", "whole", True),), "status every so many ms; 0 ends it"),
     "bye": ((), "end the session: events as plain lines again"),
