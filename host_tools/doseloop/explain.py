@@ -46,6 +46,13 @@ def alarm_row(code: str) -> tuple[str, str, str, str, str]:
     return priority, table.DOES[act], table.CLEARS[end], text, after
 
 
+def stops(code: str) -> bool:
+    """Whether an alarm stops the pump; one that the table does not know is taken to."""
+    table = resources.firmware_module("alarm_table")
+    row = table.TABLE.get(code)
+    return row is None or row[1] in (table.STOPS, table.ENDS)
+
+
 def explain(code: str) -> dict[str, str]:
     """Return what there is to say of a code, by name. Raises `UsageError` for an unknown one."""
     code = code.upper()
