@@ -15,6 +15,9 @@ NAMES = (
     "button_stuck clock_back bit_flip irq_off main_exception"
 ).split()
 
+# Values: `step_lost COUNT`, `end_switch front|back`, `main_hang SECONDS` (else for good) and
+# `irq_off SECONDS` (1 unless said: interrupts and main held, as by a flash erase that lasts).
+
 # Those that the simulated board has a model of in this release. The others are refused, never
 # ignored: a test that injects nothing would pass.
 MODELLED = (
