@@ -168,10 +168,10 @@ def test_it_sounds_on_while_main_hangs() -> None:
         bench.advance(8 * SECOND)
         log(bench)
         bench.control("fault main_hang")
-        bench.advance(7 * SECOND)  # the watchdog comes after eight
+        bench.advance(5 * SECOND)  # the watchdog comes eight after main has last been there
         assert "main_hang" in bench.control("status")["faults"]
         signals = log(bench)
-        assert sum(len(burst) for burst in bursts(signals)) >= 9
+        assert sum(len(burst) for burst in bursts(signals)) >= 3
         check_lamp(signals, "high")
 
 
