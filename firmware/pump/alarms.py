@@ -1,51 +1,21 @@
-"""Alarms as a table: priority, what the text says, what to do, and whether the order may go on."""
+"""The alarms that stand: which wins, what is silenced, and what of the table is needed to act.
 
-# code: (priority, stops, resumable, text, next step)
-TABLE = {
-    "A_DRIFT": ("high", True, False, "commanded and witnessed steps differ by more than 10",
-                "check STEP wiring and witness jumper; stop, then start a new order"),
-    "A_UNDERRUN": ("high", True, True, "the step queue ran dry; motion ended by itself",
-                   "clear, then resume; report it if it comes back"),
-    "A_TICK": ("high", True, False, "the dose loop's tick died; motion ended by itself",
-               "stop, then reset the board"),
-    "A_LEASE": ("high", True, True, "the main loop was silent; motion ended by itself",
-                "clear, then resume; report it if it comes back"),
-    "A_FAULT": ("high", True, False, "an internal fault stopped the pump",
-                "stop, read the log, reset the board"),
-    "A_STOP_INPUT": ("high", True, True, "the stop input opened", "close it, clear, then resume"),
-    "A_END_SWITCH": ("high", True, True, "an end switch was hit, or its wire is open",
-                     "check carriage and wire, then clear"),
-    "A_ENDS": ("high", True, False, "both end switches are hit: a wire is open",
-               "check their plug and wires, then clear"),
-    "A_SYRINGE_OUT": ("high", True, True, "no syringe is clamped in",
-                      "clamp it in, clear, resume"),
-    "A_STALL": ("high", True, True, "the motor stalled", "free the plunger, clear, resume"),
-    "A_DRIVER": ("high", True, True, "the motor driver has a fault",
-                 "check its supply and wires, clear, resume"),
-    "A_HOT": ("high", True, True, "the motor driver is at 55 °C", "let it cool, clear, resume"),
-    "A_SUPPLY": ("high", True, True, "the supply is out of range", "check it, clear, resume"),
-    "A_BATTERY_END": ("high", True, True, "the battery is empty in 3 min",
-                      "connect the power supply, clear, resume"),
-    "A_BATTERY": ("medium", False, True, "the battery is empty in 30 min",
-                  "connect the power supply"),
-    "A_EMPTY": ("high", True, True, "the syringe is empty and the order is not done",
-                "load a syringe, then resume"),
-    "A_FULL": ("high", True, True, "the syringe is full and the order is not done",
-               "load a syringe, then resume"),
-    "A_LINK": ("medium", True, True, "the host is silent and the order says to stop",
-               "reconnect, clear, then resume"),
-    "A_RESET": ("high", False, True, "a reset cut the run short; nothing moves",
-                "see `status`; resume goes on with the rest, stop ends it"),
-    "A_BUTTON": ("medium", False, True, "the bolus button has been down for over 60 s",
-                 "free it or unplug it, then clear; until then it gives nothing"),
-    "A_STORE": ("low", False, True, "the record of doses could not be stored or read",
-                "note what was given; a reset would forget it"),
-    "A_LIMIT": ("low", False, True, "a limit keeps the patient's doses back",
-                "see `pca`; it ends by itself when a dose may be given again"),
-    "A_NEAR_EMPTY": ("low", False, True, "the syringe will soon be empty", "have the next ready"),
-}  # fmt: skip
+The table itself, with its texts, is alarm_table.py's, loaded for a moment. Holds no pins: what
+sounds and lights is asked of ``voice`` (signals.Signals), where a board has it.
+"""
 
-_RANK = {"high": 0, "medium": 1, "low": 2}
+from micropython import const
+
+from pump import borrow
+from pump.errors import Refused
+
+SILENCE_MS = const(120_000)  # IEC 60601-2-24 51.107 b
+_HEARD_MS = const(10_000)  # between two silences: a burst at least. None lasts by being asked for
+
+_STOPS = const(2)  # alarm_table.ACTS: this and the next
+_ENDS = const(3)
+_LOAD = const(2)  # alarm_table.ENDINGS
+_SELF = const(4)
 
 
 class Alarms:
@@ -54,17 +24,40 @@ class Alarms:
     def __init__(self, clock):
         self._clock = clock
         self._since = {}
+        self._from = {}  # since when what is not yet an alarm lasts
+        self.voice = None
+        self.tested_ms = None  # when a test began that nobody has answered for yet
+        self._silent_until = 0  # ms; 0: it sounds
+        self._sounds_from = 0  # when the silence before ended by itself
+        self.changed = False  # what stands, since it was kept
+        made = borrow.alarm_table()
+        self._names = made.PRIORITIES
+        # code: rank, what the pump does, when it ends; in one small integer
+        self._acts = {
+            code: made.PRIORITIES.index(row[0]) | made.ACTS.index(row[1]) << 2
+            | made.ENDINGS.index(row[2]) << 4
+            for code, row in made.TABLE.items()
+        }  # fmt: skip
 
     def raise_(self, code):
         """Add an alarm; return False when it stands already."""
         if code in self._since:
             return False
+        self._acts[code]  # a code that the table has not is a fault, here and now
         self._since[code] = self._clock.ms()
+        self._silent_until = self._sounds_from = 0  # a new alarm ends silence
+        self.changed = True
         return True
 
     def clear(self, code):
         """Drop one alarm; return whether it stood."""
-        return self._since.pop(code, None) is not None
+        if self._since.pop(code, None) is None:
+            return False
+        self._from.pop(code, None)
+        self.changed = True
+        if not self._since:
+            self._silent_until = self._sounds_from = 0
+        return True
 
     def stands(self, code):
         """Return whether one alarm stands."""
@@ -73,30 +66,99 @@ class Alarms:
     def tell(self, code, events):
         """Add an alarm, and record it unless it stands already."""
         if self.raise_(code):
-            priority, _, _, text, _ = TABLE[code]
-            events.add("alarm", code=code, priority=priority, text=text)
+            events.add("alarm", code=code, priority=self.priority(code), text=text_of(code))
 
     def end(self, code, events):
         """Drop an alarm, and record it if it stood."""
         if self.clear(code):
             events.add("clear", code=code)
 
+    def due(self, code, on, after_ms, events):
+        """Tell an alarm when its cause, ``on``, has lasted ``after_ms``, since then or since it
+        was cleared; end it with its cause."""
+        if not on:
+            self._from.pop(code, None)
+            self.end(code, events)
+        elif code not in self._since:
+            now = self._clock.ms()
+            if now - self._from.setdefault(code, now) >= after_ms:
+                self.tell(code, events)
+
+    def priority(self, code):
+        """Return high, medium or low."""
+        return self._names[self._acts[code] & 3]
+
+    def stops(self, code):
+        """True when the pump stands until a person has cleared it and started again."""
+        return self._acts[code] >> 2 & 3 >= _STOPS
+
+    def resumable(self, code):
+        """True unless it ends the order."""
+        return self._acts[code] >> 2 & 3 < _ENDS
+
+    def latches(self, code):
+        """True when a reset does not end it."""
+        return self._acts[code] >> 4 != _SELF
+
+    def until_load(self, code):
+        """True when nothing but a syringe ends it."""
+        return self._acts[code] >> 4 == _LOAD
+
     def standing(self):
         """Return the codes, highest priority first, older first."""
-        return sorted(self._since, key=lambda code: (_RANK[TABLE[code][0]], self._since[code]))
+        return sorted(self._since, key=lambda code: (self._acts[code] & 3, self._since[code]))
 
     def stopping(self):
         """Return the codes of those that stop the pump."""
-        return [code for code in self.standing() if TABLE[code][1]]
+        return [code for code in self.standing() if self.stops(code)]
 
     def as_list(self):
         """Return the alarms as status shows them."""
         return [
             {
                 "code": code,
-                "priority": TABLE[code][0],
+                "priority": self.priority(code),
                 "since_ms": self._since[code],
-                "silenced": False,
+                "silenced": self._silent_until > 0,
             }
             for code in self.standing()
         ]
+
+    # -- sound --------------------------------------------------------------------------------
+
+    def silence(self, events):
+        """Silence what stands, for two minutes at most; lamps and texts stay. Return how long.
+
+        Asked again meanwhile it makes no longer; and once it has ended a burst is heard first.
+        """
+        now = self._clock.ms()
+        if not self._since:
+            raise Refused("E_STATE", "no alarm stands")
+        if not self._silent_until:
+            if self._sounds_from and now < self._sounds_from + _HEARD_MS:
+                raise Refused("E_STATE", "a silence has just ended", next_step="wait 10 s")
+            self._silent_until = now + SILENCE_MS
+            events.add("silence", ms_long=SILENCE_MS)
+        return {"silent_ms": self._silent_until - now}
+
+    def service(self, hint=False):
+        """End a silence that is over; let it be heard and seen what stands. hint: signals.py."""
+        if self._silent_until and self._clock.ms() >= self._silent_until:
+            self._sounds_from, self._silent_until = self._silent_until, 0
+        if self.voice is not None:
+            rank = min([self._acts[code] & 3 for code in self._since]) if self._since else None
+            self.voice.show(rank, self._silent_until > 0, hint)
+
+    def wait_ms(self, most):
+        """Return how soon service() is due, at most ``most``."""
+        if self._silent_until:
+            most = min(most, max(0, self._silent_until - self._clock.ms()))
+        return most
+
+
+def text_of(code):
+    """Return what is the matter, for people."""
+    try:
+        return borrow.alarm_table().TABLE[code][3]
+    except (MemoryError, OSError):
+        return code  # the alarm matters more than its words

@@ -59,6 +59,7 @@ class App:
         found = self._recall(config)
         if found is not None:
             self.controller.interrupted(found)
+        borrow.attended().remember(self)
         self._free_heap()
 
     def _stored(self):
@@ -120,6 +121,13 @@ class App:
             self.controller.guard = guard  # pyright: ignore[reportAttributeAccessIssue]
             # As borrow.py does, which may not see hal.
             del sys.modules["pump.hal.watched"], hal.watched  # pyright: ignore[reportAttributeAccessIssue]
+            used = config["board"]["pins"]
+            if used.get("buzzer") is not None:
+                from pump.hal.annunciator import Annunciator
+                from pump.signals import Signals
+
+                annunciator = Annunciator(used["buzzer"], used["lamp_red"])
+                self.alarms.voice = Signals(annunciator)  # pyright: ignore[reportAttributeAccessIssue]
             self._hardware = (config["board"], pins, dose)
             gc.collect()
         _, pins, dose = self._hardware
@@ -249,6 +257,8 @@ class App:
         while link.waiting() and self.clock.ms() < until:
             link.flush()
             self.serial.wait(1)
+        if self.alarms.voice is not None:
+            self.alarms.voice.show(None, False)  # who is at the REPL would hear it for ever
         chip.stop_watchdog()
 
     def _pass(self):

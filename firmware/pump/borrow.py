@@ -24,6 +24,21 @@ def recovery():
     return _lend("recovery")
 
 
+def alarm_table():
+    """Return alarm_table.py: the alarms and their texts. At motion, too."""
+    return _lend("alarm_table")
+
+
+def signal_plan():
+    """Return signal_plan.py: how alarms sound and look. At motion, too."""
+    return _lend("signal_plan")
+
+
+def attended():
+    """Return attended.py: what is done with a person there."""
+    return _lend("attended")
+
+
 def take(name):
     """Return pump.<name>, which has no function of its own here. At standstill."""
     return _lend(name)

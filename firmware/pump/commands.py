@@ -12,6 +12,7 @@ from pump.errors import Refused
 _UPLOAD_MAX = 8192
 _CHUNK = 512
 _WHOLE_MAX = 1 << 30  # indexes, sizes and milliseconds: small integers on the chip
+_ALARMS = 8  # in one reply
 _PAGE = 700  # characters of events in one reply
 
 # name: ((argument, kind, required), ...). A kind is one of quantity's, or text, whole. What each
@@ -46,6 +47,9 @@ TABLE = {
                 ("offset", "whole", False)),
     "load": (("volume_al", "volume", True),),
     "clear": (),
+    "alarms": (("from", "whole", False),),
+    "silence": (),
+    "alarm_test": (("sound", "whole", False), ("lamp", "whole", False)),
     "events": (("since", "whole", True), ("max", "whole", False)),
     "watch": (("ms", "whole", True),),
     "bye": (),
@@ -259,6 +263,21 @@ class Commands:
 
     def _clear(self, args):
         return self._app.controller.clear()
+
+    def _alarms(self, args):
+        self._look()
+        first = args.get("from") or 0
+        standing = self._app.alarms.as_list()
+        after = first + _ALARMS
+        return {"alarms": standing[first:after], "next": after if after < len(standing) else None}
+
+    def _silence(self, args):
+        self._look()
+        return self._app.alarms.silence(self._app.events)
+
+    def _alarm_test(self, args):
+        self._look()
+        return borrow.attended().alarm_test(self._app, args)
 
     def _maintenance(self, args):
         return self._app.maintenance()

@@ -28,8 +28,14 @@ _KEYS = {
     "limits": {"rate_max_al_per_h": (1, 10**21), "rate_min_al_per_h": (1, 10**21)},
     "alarms": {"near_empty_ms": (0, 24 * 3600 * 1000)},
 }
+_REMINDERS = {  # what a board file leaves out has its default in attention.py
+    "paused_ms": (1000, 15 * 60 * 1000),  # GIP 2.2.1, 2.2.2
+    "waiting_ms": (1000, 15 * 60 * 1000),
+    "standby_ms": (1000, 3600 * 1000),  # IEC 60601-2-24 51.108
+}
 _PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus",
-         "clamp", "diag", "uart_tx", "uart_rx", "battery", "temperature")  # fmt: skip
+         "clamp", "diag", "uart_tx", "uart_rx", "battery", "temperature",
+         "buzzer", "lamp_red", "lamp_yellow")  # fmt: skip
 _TMC2209 = {
     "address": (0, 3),
     "mres": (0, 8),
@@ -58,6 +64,9 @@ def check(text):
             raise Refused("E_CONFIG", "no section " + section)
         for key, bounds in keys.items():
             _check_value(section + "." + key, values.get(key), bounds)
+    for key, bounds in _REMINDERS.items():
+        if key in config["alarms"]:
+            _check_value("alarms." + key, config["alarms"][key], bounds)
     _check_board(config.get("board"))
     motion, limits = config["motion"], config["limits"]
     if motion["pull_in_hz"] < motion["max_hz"] and motion["accel_hz_per_s"] == 0:
@@ -105,6 +114,10 @@ def _check_board(board):
     for name in ("step", "dir", "enable", "witness", "stop"):
         if board["pins"].get(name) is None:
             raise Refused("E_CONFIG", "board.pins.%s is missing" % name)
+    pins = board["pins"]
+    signals = [pins.get(name) for name in ("buzzer", "lamp_red", "lamp_yellow")]
+    if signals != [None] * 3 and (None in signals or signals[2] != signals[1] + 1):
+        raise Refused("E_CONFIG", "buzzer, lamp_red and the pin after it as lamp_yellow, or none")
     if board["pins"].get("bolus") is not None:
         _check_value("board.bolus_pressed", board.get("bolus_pressed"), (0, 1))
     _check_watched(board, board["pins"])

@@ -227,8 +227,8 @@ class Controller(Dosing):
             raise Refused("E_STOP_OPEN", "the stop input is open")
         held = self.button is not None and self.button.down
         for code in standing:
-            if code in ("A_EMPTY", "A_FULL", "A_BATTERY") or (code == "A_BUTTON" and held):
-                continue  # load ends the first two; the others stand as long as their cause
+            if self._alarms.until_load(code) or (code == "A_BUTTON" and held):
+                continue  # load ends those; the other stands as long as its cause
             self._alarms.end(code, self._events)
         if self._patient is not None:
             self._patient.acknowledge()
@@ -243,6 +243,8 @@ class Controller(Dosing):
     def service(self):
         """Look after motion and deadlines. Call it in every pass of the main loop."""
         self._serve()
+        self._remind()
+        self._alarms.service()
         self._keep()
 
     def _serve(self):
@@ -274,7 +276,7 @@ class Controller(Dosing):
 
     def wait_ms(self):
         """Return how long the main loop may wait."""
-        wait = self._motion_wait_ms()
+        wait = self._alarms.wait_ms(self._motion_wait_ms())
         return wait if self.button is None else min(wait, self.button.wait_ms())
 
     def _motion_wait_ms(self):

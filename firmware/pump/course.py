@@ -8,11 +8,11 @@ are states.TABLE; a change that the table doesn't hold is a fault, not a guess.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 from micropython import const
 
-from pump import alarms as alarm_table
 from pump import arith, states
 from pump.bolus import Bolus
 from pump.journal import Journal
 from pump.pending import Pending
+from pump.slots import Slots
 
 _WARN_MS = const(1000)
 
@@ -46,6 +46,7 @@ class Course:
         self._patient = None  # patient.Patient, once an order was patient-controlled
         self._resumable = False
         self.journal = Journal(clock, storage)
+        self._kept_alarms = Slots(storage, "alarms")
         self.button = None  # hal's, where the board has one
         self.guard = None  # guard.Guard, where the board has what it watches
         self._unmet = 0  # demands since the order was planned, before it began
@@ -140,7 +141,7 @@ class Course:
         moving = self.motor is not None and self.motor.moving
         codes = self.guard.look(moving)
         for code in codes:
-            stops = alarm_table.TABLE[code][1]
+            stops = self._alarms.stops(code)
             if not stops:
                 self._alarm(code)
             elif moving:
@@ -224,9 +225,9 @@ class Course:
                 self.run.change_rate(rate)
 
     def _alarm(self, code):
-        _, stops, resumable, _, _ = alarm_table.TABLE[code]
         self._alarms.tell(code, self._events)
-        if stops:
+        if self._alarms.stops(code):
+            resumable = self._alarms.resumable(code)
             self.pending.drop()
             self._resumable = resumable and self.run is not None and not self.run.ended
             self._leave_pause()
@@ -316,6 +317,7 @@ class Course:
 
     def _keep(self):
         """Keep the run over a reset, when it is time. Whatever begins or ends says so by touch."""
+        self._keep_alarms()
         run = self.run
         if run is None or not self.journal.due():
             return

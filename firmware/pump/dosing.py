@@ -6,13 +6,13 @@ The part of the controller between what follows by itself (course.py) and all ot
 
 # A part of a class: what the others set and have, a type checker can't see here.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-from pump import alarms as alarm_table
 from pump import arith, checks, states
-from pump.course import Course
+from pump.alarms import text_of
+from pump.attention import Attention
 from pump.errors import Refused
 
 
-class Dosing(Course):
+class Dosing(Attention):
     """What gives a dose, or says why not."""
 
     def bolus_now(self, volume_al, rate_al_per_h, duration_ms=None):
@@ -116,9 +116,11 @@ class Dosing(Course):
         for _ in range(self.button.look()):
             try:
                 # One that was stuck is not to be trusted until a person has seen to it (C19).
-                self.demand(not self._alarms.stands("A_BUTTON"))
+                given = self.demand(not self._alarms.stands("A_BUTTON"))["given_now"]
             except Refused:
-                pass
+                given = False
+            if not given:
+                self._alarms.service(True)  # E14
         if self.button.stuck:
             self._alarm("A_BUTTON")
 
@@ -139,7 +141,7 @@ class Dosing(Course):
         if code is not None:
             # The error of a refused start is called as the alarm would be in motion.
             error = "E_STOP_OPEN" if code == "A_STOP_INPUT" else "E" + code[1:]
-            text = alarm_table.TABLE[code][3]
+            text = text_of(code)
             raise Refused(error, text + ": " + why if why else text)
 
     def _need_run(self):

@@ -1,4 +1,4 @@
-"""A change that was proposed and waits for `confirm`: one at most, for a minute.
+"""A change that was proposed and waits for `confirm`: one at most, for ten minutes.
 
 Edit, then confirm (GIP 2.1.1, 2.1.2): who confirms names the digest of old and new, so that only
 what was shown can come into effect. Holds no rules: what may change is checked by its owner
@@ -9,7 +9,7 @@ from micropython import const
 
 from pump.errors import Refused
 
-_KEEP_MS = const(60_000)
+_KEEP_MS = const(600_000)  # GIP 2.2.5
 
 
 class Pending:
@@ -33,6 +33,17 @@ class Pending:
         self._until = self._clock.ms() + _KEEP_MS
         return {"digest": digest, "replaces": replaces, "keeps_ms": _KEEP_MS}
 
+    def over(self):
+        """Drop what nobody has confirmed in time, or what is for nothing any more; return whether
+        it was the first."""
+        if self.digest is None:
+            return False
+        late = self._clock.ms() >= self._until
+        gone = self._stands is not None and not self._stands()
+        if late or gone:
+            self.drop()
+        return late and not gone
+
     def confirm(self, digest):
         """Put the change in effect and return what that answers; or raise Refused, and nothing
         has changed: what can't be done now may be confirmed again."""
@@ -40,7 +51,7 @@ class Pending:
         if self.digest is None:
             cause = "nothing waits to be confirmed"
         elif self._clock.ms() >= self._until:
-            cause = "it was proposed more than a minute ago"
+            cause = "it was proposed more than ten minutes ago"
         elif self._stands is not None and not self._stands():
             cause = "what it was for is over"
         if cause:

@@ -89,7 +89,18 @@ _INPUTS: Fields = {
         required=False,
     ),
 }
-_ALARMS: Fields = {"near_empty": Field("duration", 'warning time, e.g. "10 min"')}
+_ALARMS: Fields = {
+    "near_empty": Field("duration", 'warning time, e.g. "10 min"'),
+    "paused": Field("duration", 'reminder of a paused run, "2 min" unless set', required=False),
+    "waiting": Field("duration", 'reminder of a planned order, "15 min"', required=False),
+    "standby": Field("duration", 'alarm of either, "1 h" unless set', required=False),
+}
+# What firmware/pump/config.py takes; the upper ones are GIP 2.2.1 and IEC 60601-2-24 51.108.
+_REMINDERS_MS = {
+    "paused": (1_000, 900_000),
+    "waiting": (1_000, 900_000),
+    "standby": (1_000, 3_600_000),
+}
 _PIN: Fields = {
     "gpio": Field("int", "GPIO number", most=29),
     "to": Field("text", "what the wire goes to"),
@@ -110,6 +121,9 @@ _SIGNALS: Fields = {
     "uart_rx": Field("table", "UART of a TMC2209, receive", required=False),
     "battery": Field("table", "supply voltage behind a divider (ADC)", required=False),
     "temperature": Field("table", "NTC at the driver, to ground (ADC)", required=False),
+    "buzzer": Field("table", "buzzer without a tone of its own", required=False),
+    "lamp_red": Field("table", "red lamp: high-priority alarms", required=False),
+    "lamp_yellow": Field("table", "yellow lamp, on the GPIO after the red one's", required=False),
 }
 
 
@@ -147,6 +161,7 @@ class Board:
     end_open: int
     bolus_pressed: int | None  # None: no bolus button
     near_empty_ms: int
+    reminders_ms: dict[str, int]  # paused, waiting, standby, as far as the file sets them
     pins: tuple[Pin, ...]
     reserved: tuple[tuple[int, str], ...]
     watched: Watched
@@ -202,6 +217,7 @@ def load_board(path: Path) -> Board:
     alarms = file.table(("alarms",), top["alarms"], _ALARMS)
     pins, reserved = _wires(file, top)
     _check_button(file, inputs, pins)
+    _check_signals(file, pins)
     _check_driver(file, driver)
     gear = _ratio(file, mechanism["gear"])
     _check_mechanism(file, mechanism)
@@ -226,6 +242,7 @@ def load_board(path: Path) -> Board:
         end_open=int(inputs["end_open"] == "high"),
         bolus_pressed=_level(inputs["bolus_pressed"]),
         near_empty_ms=alarms["near_empty"],
+        reminders_ms=_reminders(file, alarms),
         pins=pins,
         reserved=reserved,
         watched=read_watched(file, top, driver, {pin.signal: pin.gpio for pin in pins}),
@@ -283,6 +300,40 @@ def _check_button(file: TomlFile, inputs: dict[str, Any], pins: tuple[Pin, ...])
             "given, but no pin is called bolus",
             next="add [pins.bolus], or leave it out",
         )
+
+
+def _check_signals(file: TomlFile, pins: tuple[Pin, ...]) -> None:
+    """Refuse a part of buzzer and lamps: one PIO program makes all three, the lamps in a row."""
+    gpio = {pin.signal: pin.gpio for pin in pins}
+    names = ("buzzer", "lamp_red", "lamp_yellow")
+    missing = [name for name in names if name not in gpio]
+    if 0 < len(missing) < len(names):
+        file.fail(
+            ("pins", missing[0]), "is missing", next="wire buzzer and both lamps, or none of them"
+        )
+    if not missing and gpio["lamp_yellow"] != gpio["lamp_red"] + 1:
+        file.fail(
+            ("pins", "lamp_yellow", "gpio"),
+            "is not the GPIO after lamp_red's",
+            nearest=str(gpio["lamp_red"] + 1),
+            next="one PIO program drives both, and it needs them in a row",
+        )
+
+
+def _reminders(file: TomlFile, alarms: dict[str, Any]) -> dict[str, int]:
+    """Return what the file sets of the reminders, in ms."""
+    given = {name: alarms[name] for name in _REMINDERS_MS if alarms[name] is not None}
+    for name, ms in given.items():
+        least, most = _REMINDERS_MS[name]
+        if not least <= ms <= most:
+            nearest = quantities.show(min(max(ms, least), most), "duration")
+            file.fail(
+                ("alarms", name),
+                f"{quantities.show(ms, 'duration')} is out of range",
+                nearest=nearest,
+                next="a person waited for is reminded in time",
+            )
+    return given
 
 
 def _check_driver(file: TomlFile, driver: dict[str, Any]) -> None:

@@ -118,9 +118,11 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
         },
         "alarms": {"near_empty_ms": board.near_empty_ms},
     }
+    data["alarms"].update({f"{name}_ms": ms for name, ms in board.reminders_ms.items()})
     # What not every board has is named only where it is there.
     section: dict[str, Any] = data["board"]
-    for signal in ("bolus", "clamp", "diag", "uart_tx", "uart_rx", "battery", "temperature"):
+    signals = "bolus clamp diag uart_tx uart_rx battery temperature buzzer lamp_red lamp_yellow"
+    for signal in signals.split():
         gpio = board.gpio(signal)
         if gpio is not None:
             section["pins"][signal] = gpio

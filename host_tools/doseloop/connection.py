@@ -21,7 +21,7 @@ from doseloop.session import DEADLINE_S, Session
 from doseloop.transport import Transport
 
 _EVENTS_AT_ONCE = 8
-_READS = frozenset({"hello", "status", "events", "commands", "config_get", "plan", "watch"})
+_READS = frozenset("hello status events commands config_get plan watch alarms".split())
 
 
 class Recorder(Protocol):

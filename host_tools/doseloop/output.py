@@ -217,7 +217,9 @@ def status_text(status: Status, others: Iterable[tuple[str, str]] = ()) -> str:
         ("state", status.state),
     ]
     for alarm in status.alarms:
-        rows.append(("alarm", f"{alarm.code} ({alarm.priority}), {alarm.since_ms} ms after boot"))
+        quiet = ", silenced" if alarm.silenced else ""
+        shown = f"{alarm.code} ({alarm.priority}{quiet}), {alarm.since_ms} ms after boot"
+        rows.append(("alarm", shown))
     run = status.run
     more = list(others)
     if more:

@@ -66,6 +66,16 @@ class Pump(Connection):
         """Get the plan of the order that is loaded."""
         return results.convert(self._call("plan"), Plan, "plan")
 
+    def alarms(self) -> list[results.AlarmState]:
+        """Get every alarm that stands, the highest first; the status has three."""
+        found: list[results.AlarmState] = []
+        start: int | None = 0
+        while start is not None:
+            page = self._call("alarms", {"from": start})
+            found += results.convert(page.get("alarms"), list[results.AlarmState], "alarms")
+            start = page.get("next")
+        return found
+
     # -- setting and moving: the same protocol version is a must ---------------------------
 
     def push_config(self, sealed: str) -> str:
@@ -191,6 +201,19 @@ class Pump(Connection):
     def clear(self) -> None:
         """Clear an alarm whose cause is gone."""
         self._move("clear")
+
+    def silence(self) -> int:
+        """Silence the alarms that stand; return for how many ms, 120,000 at most."""
+        return int(self._move("silence")["silent_ms"])
+
+    def alarm_test(self) -> int:
+        """Let every alarm signal be given once; return how long that takes in ms."""
+        return int(self._move("alarm_test")["ms"])
+
+    def alarm_noticed(self, *, sound: bool, lamp: bool) -> list[str]:
+        """Record what a person noticed of the test; return the alarms that stand then."""
+        args = {"sound": int(sound), "lamp": int(lamp)}
+        return [str(code) for code in self._move("alarm_test", args)["alarms"]]
 
     # -- stopping: never refused for a version ---------------------------------------------
 

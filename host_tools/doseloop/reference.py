@@ -52,15 +52,8 @@ def _states() -> list[str]:
 
 
 def _alarms() -> list[str]:
-    lines = ["## Alarms", "", "From `firmware/pump/alarms.py`.", "",
-             "| code | priority | stops | the order may go on | cause | next step |",
-             "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
-    for code, (priority, stops, resumable, text, after) in _table("alarms", "TABLE").items():
-        lines.append(
-            f"| `{code}` | {priority} | {'yes' if stops else 'no'} "
-            f"| {'yes' if resumable else 'no'} | {text} | {after} |"
-        )
-    return [*lines, ""]
+    codes = ", ".join(f"`{code}`" for code in _table("alarm_table", "TABLE"))
+    return ["## Alarms", "", f"Their table is in [alarms.md](alarms.md): {codes}.", ""]
 
 
 def _errors() -> list[str]:

@@ -19,6 +19,7 @@ import pioblock  # noqa: E402
 from bench import Recorder, bench, it, parts, plain_tick, views  # noqa: E402
 
 from pump import planner, tick  # noqa: E402
+from pump.hal.annunciator import Annunciator, alarm_signal  # noqa: E402
 from pump.hal.step_generator import step_generator  # noqa: E402
 from pump.hal.witness import edge_witness  # noqa: E402
 
@@ -31,6 +32,7 @@ def programs(_):
     for program, known in (
         (step_generator, pioblock.STEP_GENERATOR),
         (edge_witness, pioblock.EDGE_WITNESS),
+        (alarm_signal, pioblock.ALARM_SIGNAL),
     ):
         out[program.name] = {
             "code": list(program.code),
@@ -39,6 +41,30 @@ def programs(_):
         }
     out["addresses"] = [pioblock._AT_PULL, pioblock._IN_PASS, pioblock._LATCHED]
     return out
+
+
+def signal(case):
+    """Play words with the firmware's annunciator; return the log of its pins up to ``until``, and
+    with ``then`` also what another pattern, played in that moment, does to it at once."""
+    it.pioblock.clock = lambda: it.now
+    if "a" not in annunciators:
+        annunciators["a"] = Annunciator(20, 21)
+    annunciators["a"].play((), False)
+    it.pioblock.signal.take(it.now)
+    start = it.now
+    annunciators["a"].play(case["words"], case.get("again", False), case["first"])
+    it.now += case["until"]
+    if "then" in case:
+        annunciators["a"].play(case["then"], False)
+    log = it.pioblock.signal.take(it.now)
+    for entry in log:
+        entry[0] -= start
+        if len(entry) > 3:
+            entry[2] -= start
+    return log
+
+
+annunciators = {}  # one, made when it is first asked for
 
 
 def play(case):
@@ -232,7 +258,7 @@ def deaths(case):
 
 plain_at = {}
 plain = plain_tick(FIRMWARE, plain_at)
-ops = {op.__name__: op for op in (programs, play, stop, kill, deaths)}
+ops = {op.__name__: op for op in (programs, play, signal, stop, kill, deaths)}
 
 while True:
     line = sys.stdin.readline()

@@ -32,7 +32,7 @@ _IRQ_0 = 0xC000
 
 
 def programs(monkeypatch: Any) -> SimpleNamespace:
-    """Assemble with the simulated board's `rp2`. Return `step`, `witness` and their modules.
+    """Assemble with the simulated board's `rp2`. Return `step`, `witness`, `signal`, modules.
 
     Everything put on sys.path and in sys.modules goes again with `monkeypatch`.
     """
@@ -43,7 +43,9 @@ def programs(monkeypatch: Any) -> SimpleNamespace:
         monkeypatch.setattr(builtins, viper_type, int, raising=False)
     kernel = ModuleType("kernel")
     kernel.it = None  # type: ignore[attr-defined]
-    for module in (kernel, ModuleType("machine"), ModuleType("uctypes")):
+    machine = ModuleType("machine")
+    machine.Pin = None  # type: ignore[attr-defined]
+    for module in (kernel, machine, ModuleType("uctypes")):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     device = resources.sim_device_root()
     spec = importlib.util.spec_from_file_location("rp2", device / "rp2.py")
@@ -54,14 +56,17 @@ def programs(monkeypatch: Any) -> SimpleNamespace:
     generator = importlib.import_module("pump.hal.step_generator")
     witness = importlib.import_module("pump.hal.witness")
     hx711 = importlib.import_module("pump.hal.hx711")
+    annunciator = importlib.import_module("pump.hal.annunciator")
     tick = importlib.import_module("pump.tick")
     for name in _pump_modules():
         del sys.modules[name]
     return SimpleNamespace(
         step=generator.step_generator,
         witness=witness.edge_witness,
+        signal=annunciator.alarm_signal,
         generator=generator,
         hx711=hx711,
+        annunciator=annunciator,
         tick=tick,
         rp2=rp2,
     )

@@ -25,7 +25,7 @@ def test_the_edges_follow_the_last_confirmed_rate_and_no_other(bench: Bench) -> 
     # A8, A18, F1, F2
     pump, al = bench.pump, bench.al
     pump.load(40 * ML)
-    pump.infuse(volume_al=10 * ML, rate_al_per_h=60 * ML)
+    pump.infuse(volume_al=30 * ML, rate_al_per_h=60 * ML)
     pump.start()
     in_effect, seen = 60 * ML, len(bench.edges())
 
@@ -57,7 +57,7 @@ def test_the_edges_follow_the_last_confirmed_rate_and_no_other(bench: Bench) -> 
     in_effect = 90 * ML + 1
     steady()
     late = pump.propose_rate(45 * ML)
-    bench.advance(60_000_000)
+    bench.advance(600_000_000)
     for digest in (late.digest, change.digest):
         with pytest.raises(Refused):
             pump.confirm(digest)

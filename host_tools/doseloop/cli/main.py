@@ -30,6 +30,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "rate": ("doseloop.cli.motion:rate", "Change the rate of the run in progress."),
     "load": ("doseloop.cli.motion:load", "Declare the syringe that was mounted."),
     "clear": ("doseloop.cli.motion:clear", "Clear an alarm whose cause is gone."),
+    "alarms": ("doseloop.cli.alarms:alarms", "List, acknowledge, silence or test the alarms."),
+    "explain": ("doseloop.cli.alarms:explain", "Say what a code means and what to do."),
     "status": ("doseloop.cli.look:status", "Show what the pump does now."),
     "info": ("doseloop.cli.look:info", "Show identity, versions, limits, step volume."),
     "ports": ("doseloop.cli.look:ports", "List pumps, real and simulated."),

@@ -216,13 +216,13 @@ def load(value: tuple[str, ...], port: str | None, as_json: bool) -> None:
 def clear(port: str | None, as_json: bool) -> None:
     """Clear the alarms whose cause is gone; exit code 5 when one is still in force."""
     from doseloop import results
+    from doseloop.explain import alarm_row
 
     with open_pump(port) as pump:
         pump.clear()
         now = pump.status()
     if now.alarms:
-        table = resources.firmware_module("alarms").TABLE
-        rows = [(alarm.code, *table.get(alarm.code, ("",) * 5)[3:5]) for alarm in now.alarms]
+        rows = [(alarm.code, *alarm_row(alarm.code)[3:]) for alarm in now.alarms]
         raise errors.Refused(
             "still in force: " + ", ".join(f"{code}: {text}" for code, text, _ in rows),
             code=rows[0][0],

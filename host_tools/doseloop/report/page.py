@@ -9,6 +9,7 @@ from typing import Any
 
 from doseloop import interruption, output
 from doseloop.errors import FileError, UsageError
+from doseloop.explain import stops
 from doseloop.planning import flows
 from doseloop.report import edges as edge_errors
 from doseloop.report.svg import Chart, Mark, Series, bars
@@ -155,7 +156,7 @@ def _library(events: list[Event]) -> str | None:
 
 
 def _stopping(alarms: list[Event]) -> bool:
-    return any(alarm.data.get("priority") != "low" for alarm in alarms)
+    return any(stops(str(alarm.data.get("code"))) for alarm in alarms)
 
 
 def _axis(plan: Plan | None, events: list[Event], samples: list[Sample]) -> _Axis:

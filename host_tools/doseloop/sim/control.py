@@ -16,7 +16,7 @@ from doseloop.sim import faults
 
 COMMANDS = (
     "advance SECONDS, until EVENT, hold, go, fault NAME [VALUE], clear NAME, "
-    "press stop|bolus, break, power cut, status"
+    "press stop|bolus, break, power cut, status, signals"
 )
 _MAX_LINE = 1024
 
@@ -29,7 +29,7 @@ def parse(line: str) -> dict[str, Any]:
             return {"do": "advance", "seconds": seconds}
         case ["until", event]:
             return {"do": "until", "event": event}
-        case [("hold" | "go" | "status" | "break") as word]:
+        case [("hold" | "go" | "status" | "signals" | "break") as word]:
             return {"do": word}
         case ["fault", name]:
             return {"do": "fault", "name": faults.check_name(name), "value": None}

@@ -12,14 +12,17 @@ from doseloop.errors import UsageError
 NAMES = (
     "occlusion disconnect stall step_lost end_switch open_wire syringe_out tick_dead "
     "isr_exception main_hang power_cut flash_fail battery overtemp host_deaf link_loss "
-    "button_stuck clock_back bit_flip driver supply"
+    "button_stuck clock_back bit_flip driver supply irq_off main_exception"
 ).split()
+
+# Values: `step_lost COUNT`, `end_switch front|back`, `main_hang SECONDS` (else for good) and
+# `irq_off SECONDS` (1 unless said: interrupts and main held, as by a flash erase that lasts).
 
 # Those that the simulated board has a model of in this release. The others are refused, never
 # ignored: a test that injects nothing would pass.
 MODELLED = (
     "stall step_lost end_switch open_wire tick_dead isr_exception main_hang power_cut flash_fail "
-    "host_deaf button_stuck syringe_out overtemp battery supply driver"
+    "host_deaf button_stuck syringe_out overtemp battery supply driver irq_off main_exception"
 ).split()
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)

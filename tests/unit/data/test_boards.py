@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from doseloop import boards, resources
+from doseloop.config import compile_config
 from doseloop.errors import FileError, UsageError
+from doseloop.syringes import find_syringe
 
 REFERENCE = resources.boards_root() / "pico_tmc2209.toml"
 
@@ -83,6 +85,17 @@ WRONG = [
     ('model = "tmc2209"', 'model = "a4988"', "can't be strapped to 32"),
     ('name = "pico_tmc2209"', 'name = "pico"', "'pico' in a file called pico_tmc2209.toml"),
     ('bolus_pressed = "low"\n', "", "bolus_pressed: missing, but there is a bolus button"),
+    ("gpio = 22", "gpio = 19", "is not the GPIO after lamp_red's"),
+    (
+        'near_empty = "10 min"',
+        'near_empty = "10 min"\npaused = "16 min"',
+        "16 min is out of range",
+    ),
+    (
+        'near_empty = "10 min"',
+        'near_empty = "10 min"\nstandby = "1 ms"',
+        "0.001 s is out of range",
+    ),
     ("schema = 1", "schema = 2", "must be a whole number, 1 … 1"),
     ('title = "R', "title = R", "not TOML"),
 ]
@@ -125,6 +138,35 @@ def test_a_level_for_a_button_that_is_not_wired_is_refused(tmp_path):
     path.write_text(re.sub(r"\[pins.bolus\]\n(.+\n)+", "", REFERENCE.read_text()))
     with pytest.raises(FileError, match="no pin is called bolus"):
         boards.load_board(path)
+
+
+def test_buzzer_and_lamps_come_together_or_not_at_all(tmp_path):
+    path = tmp_path / REFERENCE.name
+    without = REFERENCE.read_text()
+    for name in ("lamp_yellow", "buzzer", "lamp_red"):
+        without = re.sub(rf"\[pins.{name}\]\n(.+\n)+", "", without)
+        path.write_text(without)
+        if name == "lamp_red":
+            assert boards.load_board(path).gpio("buzzer") is None
+        else:
+            with pytest.raises(FileError, match="buzzer and both lamps|is missing"):
+                boards.load_board(path)
+
+
+@pytest.mark.requirement("E12", "E13", "F13")
+def test_reminders_are_the_pumps_own_unless_the_file_sets_them(tmp_path):
+    path = tmp_path / REFERENCE.name
+    assert boards.load_board(REFERENCE).reminders_ms == {}
+    more = 'near_empty = "10 min"\npaused = "90 s"\nstandby = "30 min"'
+    path.write_text(REFERENCE.read_text().replace('near_empty = "10 min"', more))
+    board = boards.load_board(path)
+    assert board.reminders_ms == {"paused": 90_000, "standby": 1_800_000}
+    data = compile_config(board, find_syringe("bd-plastipak-50")).data
+    assert data["alarms"] == {
+        "near_empty_ms": 600_000,
+        "paused_ms": 90_000,
+        "standby_ms": 1_800_000,
+    }
 
 
 def test_a_missing_file_is_a_file_error():

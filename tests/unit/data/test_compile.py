@@ -37,7 +37,7 @@ def test_the_shape_the_device_expects():
     assert compiled.data["board"]["pins"] == {
         "step": 2, "dir": 3, "enable": 4, "witness": 5, "stop": 6, "end_front": 7, "end_back": 8,
         "bolus": 9, "clamp": 14, "diag": 13, "uart_tx": 0, "uart_rx": 1, "battery": 27,
-        "temperature": 28,
+        "temperature": 28, "buzzer": 20, "lamp_red": 21, "lamp_yellow": 22,
     }  # fmt: skip
     assert compiled.data["board"]["witness_bridge"] == "step pin jumpered to witness pin"
     assert compiled.data["alarms"] == {"near_empty_ms": 600_000}

@@ -12,7 +12,9 @@ from unit.firmware import flow
 
 from doseloop import resources
 
+alarm_table = resources.firmware_module("alarm_table")
 alarms = resources.firmware_module("alarms")
+borrow = resources.firmware_module("borrow")
 button_module = resources.firmware_module("button")
 commands = resources.firmware_module("commands")
 config_module = resources.firmware_module("config")
@@ -350,6 +352,7 @@ class Bench:
         new.build(config)
         if found is not None:
             new.controller.interrupted(found)
+        borrow.attended().remember(new)
         new.controller.service()
         return new
 

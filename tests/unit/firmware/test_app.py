@@ -171,7 +171,7 @@ def test_a_status_fits_its_frame_whatever_stands(app, board, name, count):
     item.kind, item.dose_al, item.volume_al, item.steps = "bolus", 10**17, 10**17, 345_678
     item.rate = 10**14  # 60 mL in 25 days
     run.order.crc = "89abcdef"
-    for code in sorted(parts.alarms.TABLE, key=len, reverse=True)[:count]:
+    for code in sorted(parts.alarm_table.TABLE, key=len, reverse=True)[:count]:
         app.alarms.raise_(code)
     wire = resources.firmware_module("wire")
     for library in (None, "x" * 24):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from unit.firmware.bench import Bench, alarms, compiled, errors
+from unit.firmware.bench import Bench, alarm_table, compiled, errors
 from unit.firmware.test_therapy import AL, ML, SLOW
 
 from doseloop import resources
@@ -184,7 +184,7 @@ def test_a_flash_that_fails_at_once_is_told_once():
     assert [event["e"] for event in told] == ["alarm"]
     assert (told[0]["priority"], told[0]["text"]) == (
         "low",
-        alarms.TABLE["A_STORE"][3],
+        alarm_table.TABLE["A_STORE"][3],
     )
     assert bench.alarms.standing() == ["A_STORE"]
 

@@ -39,7 +39,9 @@ def test_a_reset_by_hand():
     assert bench.motor.position == 483
     bench.run_to(HOUR * 1000)
     assert bench.controller.state == "interrupted" and len(bench.dose.edges) == 483
+    assert bench.alarms.standing() == ["A_RESET", "A_STANDBY", "A_WAITING"]
     bench.controller.resume()
+    bench.controller.service()
     assert bench.controller.state == "infusing" and bench.alarms.standing() == []
     bench.run_out()
     assert totals(bench) == [5762] * 3 and len(bench.dose.edges) == 5762

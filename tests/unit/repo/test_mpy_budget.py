@@ -23,6 +23,9 @@ BORROWED = tuple(  # borrow.py gives it back
         "library",
         "dose_limits",
         "bounds",
+        "alarm_table",
+        "signal_plan",
+        "attended",
         "hal/watched",
         "hal/tmc2209_setup",
     )

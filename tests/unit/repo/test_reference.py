@@ -20,7 +20,7 @@ def test_every_code_in_the_firmware_is_in_its_table() -> None:
 
     known = {
         *resources.firmware_module("next_steps").NEXT,
-        *resources.firmware_module("alarms").TABLE,
+        *resources.firmware_module("alarm_table").TABLE,
     }
     internal = {"E_KIND", "E_VERSION"}  # of sealed.py, turned into E_CRC, E_CONFIG and E_ORDER
     for path in resources.firmware_root().rglob("*.py"):

@@ -74,16 +74,24 @@ class Kernel:
             self.watchdog_due = None
             raise Reset("watchdog")
 
-    def hang(self):
-        """The firmware's main never comes back from where it waits: only the watchdog helps."""
-        while True:
+    def hang(self, us=None, deaf=False):
+        """The firmware's main does not come back from where it waits: for so long, or never, and
+        then only the watchdog helps. deaf: interrupts are off too, as while flash is erased."""
+        end = None if us is None else self.now + us
+        timer = self.timer
+        if deaf:
+            self.timer = None
+        while end is None or self.now < end:
             self.line.serve(self)
             if self.held:
                 self.line.block(self)
                 continue
-            self.run_to(self._next(self.now + IDLE_WAIT_US))
+            horizon = self.now + IDLE_WAIT_US
+            self.run_to(self._next(horizon if end is None else min(end, horizon)))
             if self.hold_at is not None and self.now >= self.hold_at:
                 self.line.arrived(self)
+        self.timer = timer
+        self.pioblock.tick_wanted = True
 
     # -- waiting ------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""PIO and DMA of the simulated board, as far as the step generator and the witness use them.
+"""PIO and DMA of the simulated board, as far as step generator, witness and annunciator use them.
 
-A model exists for exactly two programs, known by their opcodes; tests/pio runs those opcodes in a
-PIO emulator and compares every edge. Registers that the firmware's tick reads are kept in arrays
+A model exists for exactly three programs, known by their opcodes; tests/pio runs those opcodes in
+a PIO emulator and compares every edge. Registers that the firmware's tick reads are kept in arrays
 and brought up to date before each call of it (`sync_out`); what it wrote is taken in after.
 """
 
@@ -9,6 +9,7 @@ import micropython
 
 from array import array
 
+from annunciator import Annunciator
 from engine import (
     E_BLOCK, E_EDGE, E_STARVED, G_DEAD, G_EVENT, G_HIGH, G_LEFT, G_PULL, G_READ, G_REM,
     G_WORDS, RING_MASK, play, prefetch, show,
@@ -27,6 +28,10 @@ _SET_PINS_0 = 0xE000
 # Opcodes with delays, checked by tests/pio against firmware/pump/hal.
 STEP_GENERATOR = (0x80A0, 0x622F, 0xA242, 0x00C7, 0x0042, 0x6901, 0xE000, 0xC000, 0x0008)
 EDGE_WITNESS = (0xE020, 0x2020, 0x20A0, 0x0044, 0xA0C1, 0x8000)
+ALARM_SIGNAL = (
+    0x80A0, 0x6002, 0x6041, 0x603D, 0x0067, 0xF601, 0x0008, 0xB742, 0xF700, 0x0044,
+)  # fmt: skip
+_SIGNAL_SM, _SIGNAL_DREQ = 7, 11
 
 
 class PioBlock:
@@ -40,10 +45,15 @@ class PioBlock:
         self.usb = array("I", [0, 0])
         self.scratch = bytearray(16)
         self._channels = []
+        self.signal = Annunciator()
+        self.signal_pins = None
+        self.clock = lambda: 0  # kernel's now
         self.reset()
 
     def reset(self):
         """As the chip leaves reset: nothing runs, pins are inputs; `scratch` is as it was."""
+        self.signal.halt(self.clock())
+        self.signal.stop(self.clock())
         self._channels = []
         self._windows = {}
         self._data_window = self._chain_window = array("I", [0] * 16)
@@ -92,6 +102,11 @@ class PioBlock:
             self._witness_pin = in_base.number
             self._witness_on = False
             self._count = 0
+        elif number == _SIGNAL_SM and code == ALARM_SIGNAL:
+            if freq != 25_000:
+                raise ValueError("no model of the annunciator at %d Hz" % freq)
+            self.signal_pins = set_base.number, out_base.number
+            self.signal.stop(self.clock())
         else:
             raise ValueError("no model of PIO program %s: %r" % (program.name, code))
 
@@ -106,6 +121,12 @@ class PioBlock:
         if number == 4:
             self._witness_on = bool(on)
             return
+        if number == _SIGNAL_SM:
+            if on:
+                self.signal.start(self.clock())
+            else:
+                self.signal.halt(self.clock())
+            return
         self.running = bool(on)
         self.pio[_CTRL] = 1 if on else 0
         self.sync_out()  # main reads the registers next, as they are
@@ -114,7 +135,16 @@ class PioBlock:
             self.tick_wanted = True
             self._check_stop()
 
+    def sm_put(self, number, word):
+        if number != _SIGNAL_SM:
+            raise ValueError("no model of put on state machine %d" % number)
+        self.signal.put(word)
+
     def sm_exec(self, number, code):
+        if number == _SIGNAL_SM:
+            if code != _PULL_NOBLOCK or self.signal.running:
+                raise ValueError("no model of exec 0x%04x" % code)
+            return  # the FIFO is empty: sm_init has seen to that
         if code == _SET_PINS_0:
             self.g[G_HIGH] = 0
         elif code == _PULL_NOBLOCK:
@@ -145,6 +175,12 @@ class PioBlock:
 
     def dma_active(self, channel, on):
         setup = channel.setup
+        if setup.get("ctrl", {}).get("treq_sel") == _SIGNAL_DREQ:
+            if on:
+                self.signal.feed(setup["read"], setup["count"])
+            else:
+                self.signal.feed(None, 0)
+            return
         if not on:
             if self._is_data(channel) or self._is_chain(channel):
                 self.g[G_LEFT] = 0

@@ -136,6 +136,9 @@ class StateMachine:
     def exec(self, code):
         it.pioblock.sm_exec(self.number, code)
 
+    def put(self, word):
+        it.pioblock.sm_put(self.number, word)
+
     def restart(self):
         it.pioblock.sm_restart(self.number)
 

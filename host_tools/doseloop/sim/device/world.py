@@ -151,6 +151,7 @@ class World:
             "break": self._break,
             "power": self._power,
             "status": self._status,
+            "signals": self._signals,
             "quit": self._quit,
         }
         streams = (stdin, open(1, "wb"), control_in, control_out, err)
@@ -161,6 +162,7 @@ class World:
         it.board, it.line = self.board, self.line
         self.board.now = lambda: it.now
         it.pioblock = PioBlock(self.board)
+        it.pioblock.clock = lambda: it.now
         it.speed = None if options.get("speed", "max") == "max" else options["speed"]
         it.held = bool(options.get("hold"))
         it.dense = bool(options.get("dense"))
@@ -254,7 +256,12 @@ class World:
             self.line.deaf_room = 64  # the packet in the endpoint
         elif name == "main_hang":
             self.board.fault(name, None)
-            self.kernel.hang()
+            self.kernel.hang(_us(value))
+            self.board.clear(name)
+        elif name == "irq_off":
+            self.kernel.hang(_us(value or "1"), True)
+        elif name == "main_exception":
+            raise RuntimeError("as injected")
         elif name == "flash_fail":
             self.flash.failing = True
         elif name in (
@@ -277,7 +284,7 @@ class World:
 
     def _fault(self, kernel, message):
         name, value = message["name"], message.get("value")
-        if name in ("power_cut", "main_hang"):
+        if name in ("power_cut", "main_hang", "irq_off", "main_exception"):
             kernel.at(kernel.now, _later(self._inject, name, value))
         else:
             self._inject(name, value)
@@ -296,7 +303,10 @@ class World:
     def _press(self, kernel, message):
         if message["what"] == "stop":
             self.board.press_stop(True)
-            kernel.at(kernel.now + _PRESS_US, _later(self.board.press_stop, False))
+            for at, down in _BOUNCE[1:]:
+                kernel.at(kernel.now + at, _later(self.board.press_stop, down))
+            for at, down in _BOUNCE:
+                kernel.at(kernel.now + _PRESS_US + at, _later(self.board.press_stop, not down))
             return {}, None
         self.board.need_button()
         for at, down in _BOUNCE:
@@ -315,6 +325,22 @@ class World:
         self.board.flush()
         return {}, SystemExit(0)
 
+    def _signals(self, kernel, message):
+        """What buzzer and lamps have done since this was asked last, times in ns, and their pins.
+
+        Tone: [from, "buzzer", to, periods of 2 ms]; lamps: [at, "red" or "yellow", level].
+        """
+        log = kernel.pioblock.signal.take(kernel.now)
+        for entry in log:
+            entry[0] *= 1000
+            if len(entry) > 3:
+                entry[2] *= 1000
+        return {
+            "now_ns": kernel.now * 1000,
+            "pins": kernel.pioblock.signal_pins,
+            "signals": log,
+        }, None
+
     def _status(self, kernel, message):
         self.board.flush()
         board = self.board
@@ -323,6 +349,14 @@ class World:
             "position": board.position, "plunger": board.plunger, "edges": board.edges,
             "lost": board.lost, "faults": sorted(board.faults), "enabled": board.enabled(),
         }, None  # fmt: skip
+
+
+def _us(seconds):
+    """Return a text of seconds, such as 0.9, in us; None stays None."""
+    if seconds is None:
+        return None
+    whole, _, part = seconds.partition(".")
+    return int(whole) * 1_000_000 + int((part + "000000")[:6])
 
 
 def _later(function, *args):
