@@ -143,7 +143,3 @@ def test_what_sounds_is_begun_once_and_a_hint_comes_before_the_light_goes_on():
     assert told.played.pop() == ((), True, ())
     assert voice.test() == plan.test()[1]
     assert told.played.pop() == (tuple(plan.test()[0]), False, ())
-
-
-def test_the_plan_is_given_back():
-    assert borrow.signal_plan() is not borrow.signal_plan()
