@@ -1,7 +1,6 @@
 """How alarms sound and look: the words for the annunciator against 60601-1-8's limits."""
 
 import pytest
-from unit.firmware.bench import borrow
 
 from doseloop import resources
 
