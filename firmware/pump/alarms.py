@@ -29,6 +29,17 @@ TABLE = {
                 "note what was given; a reset would forget it"),
     "A_LIMIT": ("low", False, True, "a limit keeps the patient's doses back",
                 "see `pca`; it ends by itself when a dose may be given again"),
+    "A_OCCLUSION": ("high", True, True, "the pressure in the line has reached the threshold",
+                    "open clamp or kink, check the access, clear, then resume"),
+    "A_DISCONNECT": ("high", True, True,
+                     "the pressure fell suddenly: line off, or an occlusion gave way",
+                     "clamp the line, check it up to the access, clear, then resume"),
+    "A_FORCE": ("high", True, True, "the force sensor reads no force, or nothing",
+                "check its wires and its zero, clear, then resume"),
+    "A_REPEATED": ("high", True, False, "the same alarm has come three times in 10 min",
+                   "stop, check syringe, line and access, then start a new order"),
+    "A_PRESSURE_LEAP": ("low", False, True, "the pressure leapt, and not by the pump's own flow",
+                        "check the line: a clamp, another pump on it; then clear"),
     "A_NEAR_EMPTY": ("low", False, True, "the syringe will soon be empty", "have the next ready"),
 }  # fmt: skip
 

@@ -118,6 +118,14 @@ class App:
             gc.collect()
         _, pins, dose = self._hardware
         self.controller.configure(config, Motor(config, pins, dose, self.events))
+        if "force" in config:
+            from pump.hal.force_adc import ForceAdc
+            from pump.occlusion import Sensing
+
+            sensor = ForceAdc(config["board"]["pins"]["force"])
+            self.controller.sensing = Sensing(  # pyright: ignore[reportAttributeAccessIssue]
+                self.clock, self.events, self.alarms, sensor, config
+            )
         self._who["board"] = config["board"]["name"]
 
     # -- what commands ask --------------------------------------------------------------------
@@ -191,7 +199,7 @@ class App:
         view = run.as_dict(controller.pause_left_ms()) if run else None
         if view and len(alarms) > 1:
             del view["name"], view["takeup_steps"]
-        return {
+        status = {
             "schema": 1,
             "pump": self._who,
             "state": controller.state,
@@ -211,6 +219,9 @@ class App:
             "alarms": alarms,
             "dropped": self.link.dropped,
         }
+        if controller.sensing is not None:
+            status["pressure_pa"] = controller.sensing.now_pa(controller)
+        return status
 
     def may_break_in(self):
         """True when Ctrl-C may reach the REPL: idle, and this release has no lock yet."""

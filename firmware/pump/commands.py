@@ -44,6 +44,8 @@ TABLE = {
     "stop": ((), "stop and end the run"),
     "rate": ((("rate_al_per_h", "rate", True),),
              "propose a new rate for the same volume: old, new, digest"),
+    "occlusion": ((("threshold_npa", "pressure", False),),
+                  "threshold and pressure, or propose a new threshold: old, new, digest"),
     "load": ((("volume_al", "volume", True),), "a syringe with this volume is mounted"),
     "clear": ((), "clear alarms whose cause is gone"),
     "events": ((("since", "whole", True), ("max", "whole", False)), "events again"),
@@ -242,6 +244,9 @@ class Commands:
     def _rate(self, args):
         self._look()
         return self._app.controller.propose_rate(args["rate_al_per_h"])
+
+    def _occlusion(self, args):
+        return self._app.controller.occlusion(args.get("threshold_npa"))
 
     def _load(self, args):
         return self._app.controller.load(args["volume_al"])

@@ -28,7 +28,22 @@ _KEYS = {
     "limits": {"rate_max_al_per_h": (1, 10**21), "rate_min_al_per_h": (1, 10**21)},
     "alarms": {"near_empty_ms": (0, 24 * 3600 * 1000)},
 }
-_PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus")
+_PINS = (
+    "step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus", "force",
+)  # fmt: skip
+# Of [force], where there is one. Products stay below 2**90: Pa from counts, in pressure.py.
+_FORCE = {
+    "gain_num": (1, 10**7),
+    "gain_den": (1, 10**7),
+    "zero": (-(1 << 24), 1 << 24),
+    "least": (-(1 << 24), 1 << 24),
+    "most": (-(1 << 24), 1 << 24),
+    "friction_mn": (0, 10**6),
+    "area_um2": (10**4, 1 << 30),
+    "occlusion_pa": (10_000, 137_895),  # D1: below 20 psi
+    "auto_restart": (0, 9),
+}
+_SENSORS = {"adc": (26, 28)}  # the GPIOs that it can be read on
 _BOARD_FLAGS = ("enable_active", "dir_infuse", "end_open")
 
 
@@ -49,6 +64,7 @@ def check(text):
         for key, bounds in keys.items():
             _check_value(section + "." + key, values.get(key), bounds)
     _check_board(config.get("board"))
+    _check_force(config.get("force"), config["board"]["pins"].get("force"))
     motion, limits = config["motion"], config["limits"]
     if motion["pull_in_hz"] < motion["max_hz"] and motion["accel_hz_per_s"] == 0:
         raise Refused("E_CONFIG", "motion.accel_hz_per_s is 0 but max_hz is above pull_in_hz")
@@ -97,6 +113,18 @@ def _check_board(board):
             raise Refused("E_CONFIG", "board.pins.%s is missing" % name)
     if board["pins"].get("bolus") is not None:
         _check_value("board.bolus_pressed", board.get("bolus_pressed"), (0, 1))
+
+
+def _check_force(force, pin):
+    if (force is None) != (pin is None):
+        raise Refused("E_CONFIG", "force and board.pins.force go together")
+    if force is None:
+        return
+    if not isinstance(force, dict) or force.get("sensor") not in _SENSORS:
+        raise Refused("E_CONFIG", "force.sensor is " + " or ".join(_SENSORS))
+    for key, bounds in _FORCE.items():
+        _check_value("force." + key, force.get(key), bounds)
+    _check_value("board.pins.force", pin, _SENSORS[force["sensor"]])
 
 
 def named(config):

@@ -95,6 +95,11 @@ class Motor:
         """True from start() until poll() or stop() reports the end."""
         return self._dose.active
 
+    @property
+    def number(self):
+        """Which motion it is: each start has another one."""
+        return self._dose.number
+
     def draining(self):
         """True when only the last words are being played: the end is milliseconds away."""
         return self._dose.drained()
@@ -201,8 +206,21 @@ class Motor:
                     self._dose.request_stop()
                     self._events.add("ramp", run=self._run.id, why="stop")
                 return None
+        return self.halt()
+
+    def halt(self):
+        """End the motion at once, whatever its rate; what the screw does then is not known above
+        the pull-in rate. Return "stopped", or the alarm that had stopped it already."""
         self._finish()
         return _cause(self._dose.flags) or "stopped"
+
+    def back_off(self, steps):
+        """Draw the plunger back by so many steps, at the take-up rate. Witnessed as take-up, never
+        booked; poll() ends it with "takeup"."""
+        self._pins.direction(-1)
+        self._pins.enable(True)
+        self._taking_up = -1
+        self._begin(_Takeup(-1, self._slack[-1] + steps, self._takeup_hz))
 
     def kill(self):
         """Motion off whatever state things are in; the books are closed as far as they can be."""
@@ -215,8 +233,9 @@ class Motor:
         self._stopping = False
         self._book()
         if self._taking_up:
-            # An interrupted take-up goes on where it stood.
+            # An interrupted take-up goes on where it stood; one that backs off goes beyond.
             way = self._taking_up
+            self.position += way * max(0, self._dose.made - self._slack[way])
             self._slack[way] = max(0, self._slack[way] - self._dose.made)
             self._slack[-way] = self._backlash - self._slack[way]
             self._taking_up = 0

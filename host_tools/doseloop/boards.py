@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-from doseloop import quantities, resources
+from doseloop import force, quantities, resources
 from doseloop.errors import UsageError
 from doseloop.strict import Field, Fields, TomlFile
 
@@ -55,6 +55,7 @@ _TOP: Fields = {
     "mechanism": Field("table", "[mechanism]"),
     "inputs": Field("table", "[inputs]"),
     "alarms": Field("table", "[alarms]"),
+    "force": Field("table", "[force]: a sensor behind the plunger", required=False),
     "pins": Field("table", "[pins.step], [pins.dir] …"),
     "reserved": Field("table", "[reserved]: pins the board itself needs", required=False),
 }
@@ -100,6 +101,7 @@ _SIGNALS: Fields = {
     "end_front": Field("table", "normally closed end switch, syringe empty", required=False),
     "end_back": Field("table", "normally closed end switch, fully drawn", required=False),
     "bolus": Field("table", "the patient's bolus button", required=False),
+    "force": Field("table", "the force sensor's amplifier", required=False),
 }
 
 
@@ -139,6 +141,7 @@ class Board:
     near_empty_ms: int
     pins: tuple[Pin, ...]
     reserved: tuple[tuple[int, str], ...]
+    force: force.Force | None = None
 
     @property
     def microstep_nm(self) -> Fraction:
@@ -193,6 +196,7 @@ def load_board(path: Path) -> Board:
     _check_button(file, inputs, pins)
     _check_driver(file, driver)
     gear = _ratio(file, mechanism["gear"])
+    force_pin = next((pin.gpio for pin in pins if pin.signal == "force"), None)
     _check_mechanism(file, mechanism)
     return Board(
         name=top["name"],
@@ -217,6 +221,7 @@ def load_board(path: Path) -> Board:
         near_empty_ms=alarms["near_empty"],
         pins=pins,
         reserved=reserved,
+        force=force.read(file, top["force"], force_pin),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from doseloop import resources
+from doseloop import force, resources
 from doseloop.boards import Board
 from doseloop.errors import UsageError
 from doseloop.syringes import Syringe
@@ -57,8 +57,12 @@ class Compiled:
 
 def step_volume_al(board: Board, syringe: Syringe) -> Fraction:
     """Return the volume of one microstep in aL, exact but for the fixed value of pi."""
-    area_nm2 = PI / 4 * syringe.diameter_nm**2
-    return area_nm2 * board.microstep_nm / NM3_PER_AL
+    return area_nm2(syringe) * board.microstep_nm / NM3_PER_AL
+
+
+def area_nm2(syringe: Syringe) -> Fraction:
+    """Return the area of the plunger, exact but for the fixed value of pi."""
+    return PI / 4 * syringe.diameter_nm**2
 
 
 def compile_config(board: Board, syringe: Syringe) -> Compiled:
@@ -118,6 +122,9 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
         },
         "alarms": {"near_empty_ms": board.near_empty_ms},
     }
+    if board.force is not None:
+        data["board"]["pins"]["force"] = board.gpio("force")
+        data["force"] = force.compiled(board.force, syringe, area_nm2(syringe))
     if board.bolus_pressed is not None:
         data["board"]["pins"]["bolus"] = board.gpio("bolus")
         data["board"]["bolus_pressed"] = board.bolus_pressed

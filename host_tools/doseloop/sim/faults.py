@@ -18,8 +18,8 @@ NAMES = (
 # Those that the simulated board has a model of in this release. The others are refused, never
 # ignored: a test that injects nothing would pass.
 MODELLED = (
-    "stall step_lost end_switch open_wire tick_dead isr_exception main_hang power_cut flash_fail "
-    "host_deaf button_stuck"
+    "occlusion disconnect stall step_lost end_switch open_wire tick_dead isr_exception main_hang "
+    "power_cut flash_fail host_deaf button_stuck"
 ).split()
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)

@@ -31,6 +31,7 @@ class Board:
         self.step_pin = None
         self.step_level = lambda: 0
         self._way = 1
+        self.line = None  # hydraulics.Hydraulics, once world.py has filled it
 
     def release_pins(self):
         """Reset: every pin is an input again; the driver's pull-up switches it off."""
@@ -49,6 +50,21 @@ class Board:
         self.plunger = self.position
         self._origin = self.position
         self.on_inputs()
+
+    # -- what is behind the plunger -----------------------------------------------------------
+
+    def line_at(self, now):
+        """Return the line as it stands now, or raise ValueError where there is none."""
+        if self.line is None:
+            raise ValueError("this board has no syringe: give it a configuration")
+        self.line.advance(self.plunger, now)
+        return self.line
+
+    def analog(self, number, now):
+        """Return the 16-bit reading of an analog pin."""
+        if number != self._geometry["force"]:
+            raise ValueError("nothing is wired to ADC pin %s" % number)
+        return self.line_at(now).counts()
 
     # -- pins ---------------------------------------------------------------------------------
 
