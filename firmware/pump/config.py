@@ -39,7 +39,7 @@ _FORCE = {
     "least": (-(1 << 24), 1 << 24),
     "most": (-(1 << 24), 1 << 24),
     "friction_mn": (0, 10**6),
-    "area_um2": (10**4, 1 << 30),
+    "area_um2": (10**4, 10**10),
     "occlusion_pa": (10_000, 137_895),  # D1: below 20 psi
     "auto_restart": (0, 9),
 }
@@ -120,7 +120,7 @@ def _check_force(force, pin):
         raise Refused("E_CONFIG", "force and board.pins.force go together")
     if force is None:
         return
-    if not isinstance(force, dict) or force.get("sensor") not in _SENSORS:
+    if not isinstance(force, dict) or force.get("sensor") not in list(_SENSORS):
         raise Refused("E_CONFIG", "force.sensor is " + " or ".join(_SENSORS))
     for key, bounds in _FORCE.items():
         _check_value("force." + key, force.get(key), bounds)

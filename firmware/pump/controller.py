@@ -341,7 +341,8 @@ class Controller(Dosing):
 
     def rate(self):
         """Return the rate in effect in aL/h, 0 at standstill."""
-        if self.motor is None or not self.motor.moving or self.motor.taking_up:
+        motor = self.motor
+        if motor is None or not motor.moving or (motor.taking_up and not motor.refilling):
             return 0
         item = self.run.item()
         return item.rate if item is not None and item.way else 0

@@ -39,6 +39,7 @@ class Sensing:
         self._calm_ms = 0  # until then a change of flow is answered by one of pressure
         self._stood = True
         self._steps = 0  # the plunger's place at the last look
+        self._flow = 0  # steps between the last two looks
         self._backing = None  # the motion that backs off
         self._rest_pa = 0  # ... down to this pressure
         self._began = 0  # ... from this place
@@ -80,7 +81,7 @@ class Sensing:
         if now < self._due_ms and not self._stood:
             return
         motor, pressure = c.motor, self.pressure
-        if motor.taking_up or c.run.item() is None or c.run.item().way < 0:
+        if (motor.taking_up and not motor.refilling) or c.run.item() is None or c.run.item().way < 0:
             self._motion = None  # nothing infuses: friction is not what it would be
             self._due_ms = now + LOOK_MS
             return
@@ -92,8 +93,6 @@ class Sensing:
             self._motion, self._stood = motor.number, False
             self._calm_ms = now + _CALM_MS
             self._steps = motor.position
-        if now < self._calm_ms:
-            pressure.again()
         self._due_ms = now + (SLOW_MS if c.rate() <= self._slow_rate else LOOK_MS)
         if not self._read():
             self._trip(c, "A_FORCE")
@@ -102,6 +101,11 @@ class Sensing:
         if pa is None:
             return
         steps, self._steps = motor.position - self._steps, motor.position
+        if abs(steps - self._flow) > 2 + steps // 8:
+            self._calm_ms = now + _CALM_MS  # the flow changes, or a look came late
+        self._flow = steps
+        if now < self._calm_ms:
+            pressure.again()
         code = pressure.look(pa, motor.position, steps)
         if code == "A_PRESSURE_LEAP":
             c.alarm(code)

@@ -12,7 +12,7 @@ ATMOSPHERE_PA = 101_325.0
 SYRINGE_PER_PA = 3.0e-7  # compliance of a syringe for its capacity: 1.5e-8 L/Pa for 50 mL
 DRIVE_SHARE = 0.2  # the part of it that lies in rubber and drive, between sensor and fluid
 LINE_M3_PER_PA = 1.0e-12
-LINE_PA_S_PER_M3 = 6.1e10
+LINE_PA_S_PER_M3 = 1.2e10  # 1.5 m of 1.5 mm bore, water
 OPEN_SHARE = 0.01  # of the line's resistance that is left when it comes off at the syringe
 BREAK_AWAY = 1.5  # times the sliding friction, after a rest
 REST_S = 60.0
@@ -43,7 +43,7 @@ class Hydraulics:
         self.set = dict.fromkeys(SETTINGS, 0)
         self.set["resistance_percent"] = 100
         self.set["noise_counts"] = 20
-        self.occluded = False
+        self.closed_percent = 0
         self.siphon_pa = None  # a number once the line is off: the pressure at its open end
         self.out_m3 = 0.0  # what has left the line's end
         self._at = 0.0
@@ -117,10 +117,11 @@ class Hydraulics:
 
     def _flow(self, moved, dt, compliance):
         """C dP/dt = q - (P - Pb) / R with q constant over dt: an exact step."""
-        if self.occluded:
+        if self.closed_percent == 100:
             self.pressure += moved / compliance
             return
         resistance = LINE_PA_S_PER_M3 * self.set["resistance_percent"] / 100
+        resistance *= 100 / (100 - self.closed_percent)
         behind = self.set["back_pressure_pa"]
         if self.siphon_pa is not None:
             resistance, behind = LINE_PA_S_PER_M3 * OPEN_SHARE, self.siphon_pa
@@ -158,18 +159,20 @@ class Hydraulics:
         self.set[key] = value
 
     def fault(self, name, value):
-        """Close the line (occlusion), or take it off (disconnect, to a pressure in Pa)."""
+        """Close the line (occlusion, by so many percent), or take it off (disconnect, to a
+        pressure in Pa)."""
         if name == "occlusion":
-            if value is not None:
-                raise ValueError("occlusion takes no value")
-            self.occluded = True
+            percent = int(value or "100")
+            if not 1 <= percent <= 100:
+                raise ValueError("occlusion takes 1 to 100 percent")
+            self.closed_percent = percent
         else:
             self.siphon_pa = int(value or "0")
 
     def clear(self, name):
         """Open the line, or put it back."""
         if name == "occlusion":
-            self.occluded = False
+            self.closed_percent = 0
         else:
             self.siphon_pa = None
 
@@ -178,6 +181,6 @@ class Hydraulics:
         return {
             "pressure_pa": int(self.pressure),
             "force_mn": int(self.force * 1000),
-            "out_nl": int(self.out_m3 * 1e12),
-            "compliance_nl_per_kpa": int(self.compliance * 1e15),
+            "out_nl": round(self.out_m3 * 1e12),
+            "compliance_nl_per_kpa": round(self.compliance * 1e15),
         }
