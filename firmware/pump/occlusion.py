@@ -32,6 +32,8 @@ class Sensing:
         self._most_restarts = config["force"]["auto_restart"]
         al, capacity = config["motion"]["al_per_step"], config["syringe"]["capacity_al"]
         self._slow_rate = capacity // SLOW_PARTS * 3600
+        # Above, a motion has ramps: there the flow changes within a rate.
+        self._ramped_rate = config["motion"]["pull_in_hz"] * al * 3600
         self.pressure = Pressure(config["force"], capacity, al)
         self._due_ms = 0
         self._heard_ms = clock.ms()
@@ -39,7 +41,7 @@ class Sensing:
         self._calm_ms = 0  # until then a change of flow is answered by one of pressure
         self._stood = True
         self._steps = 0  # the plunger's place at the last look
-        self._flow = 0  # steps between the last two looks
+        self._rate = 0  # at the last look
         self._backing = None  # the motion that backs off
         self._rest_pa = 0  # ... down to this pressure
         self._began = 0  # ... from this place
@@ -91,9 +93,13 @@ class Sensing:
                 pressure.forget()
                 self._heard_ms = now
             self._motion, self._stood = motor.number, False
-            self._calm_ms = now + _CALM_MS
+            self._rate = None
             self._steps = motor.position
-        self._due_ms = now + (SLOW_MS if c.rate() <= self._slow_rate else LOOK_MS)
+        rate = c.rate()
+        if rate != self._rate or rate > self._ramped_rate:
+            self._calm_ms = now + _CALM_MS
+        self._rate = rate
+        self._due_ms = now + (SLOW_MS if rate <= self._slow_rate else LOOK_MS)
         if not self._read():
             self._trip(c, "A_FORCE")
             return
@@ -101,9 +107,6 @@ class Sensing:
         if pa is None:
             return
         steps, self._steps = motor.position - self._steps, motor.position
-        if abs(steps - self._flow) > 2 + steps // 8:
-            self._calm_ms = now + _CALM_MS  # the flow changes, or a look came late
-        self._flow = steps
         if now < self._calm_ms:
             pressure.again()
         code = pressure.look(pa, motor.position, steps)
@@ -175,6 +178,8 @@ class Sensing:
         if not c.motor.moving:
             c.motor.release()
         c.journal.touch()
+        self.pressure.forget()  # it stands: the mean would still be what it was on the way
+        self._read()
         pa = self.pressure.pressure_pa(-1)
         steps = self._began - c.motor.position
         self._events.add("backoff", run=c.run.id, steps=steps, pressure_pa=pa)
