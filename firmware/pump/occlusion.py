@@ -83,7 +83,11 @@ class Sensing:
         if now < self._due_ms and not self._stood:
             return
         motor, pressure = c.motor, self.pressure
-        if (motor.taking_up and not motor.refilling) or c.run.item() is None or c.run.item().way < 0:
+        if (
+            (motor.taking_up and not motor.refilling)
+            or c.run.item() is None
+            or c.run.item().way < 0
+        ):
             self._motion = None  # nothing infuses: friction is not what it would be
             self._due_ms = now + LOOK_MS
             return

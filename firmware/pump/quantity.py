@@ -57,7 +57,9 @@ _KINDS = {
     "pulse": ((("ns", 1), ("us", 1000)), 1, None),
     # 1 mmHg = 13.5951 g/cm³ · 9.80665 m/s² · 1 mm, exact in nPa; 1 psi would not be.
     "pressure": (
-        (("Pa", 10**9), ("kPa", 10**12), ("mbar", 10**11), ("mmHg", 133_322_387_415)), 1, None
+        (("Pa", 10**9), ("kPa", 10**12), ("mbar", 10**11), ("mmHg", 133_322_387_415)),
+        1,
+        None,
     ),
     "count": ((), 1, None),
 }

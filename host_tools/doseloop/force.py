@@ -102,7 +102,9 @@ def compiled(force: Force, syringe: Syringe, area_nm2: Fraction) -> dict[str, An
 def _ratio(_: Key, value: object) -> Fraction:
     match = re.fullmatch(r"([1-9][0-9]{0,6})(?:/([1-9][0-9]{0,6}))?", str(value), re.ASCII)
     if not match or not isinstance(value, str):
-        raise UsageError(f"'{value}' is not a ratio", code="E_NUMBER", next='e.g. "500" or "4096/9"')
+        raise UsageError(
+            f"'{value}' is not a ratio", code="E_NUMBER", next='e.g. "500" or "4096/9"'
+        )
     return Fraction(int(match[1]), int(match[2] or 1))
 
 

@@ -2,7 +2,7 @@
 
 The physical model of docs/model.md in SI units, for one syringe and its line. Floats are at home
 here: this is the world, not the pump. Lazy: nothing is computed until somebody reads the sensor or
-asks, then the time since the last look passes in one piece (an exact first-order step).
+asks; then the time since the last look passes in exact first-order steps, one while all slides.
 """
 
 from math import exp, pi, sin
@@ -80,7 +80,9 @@ class Hydraulics:
         if dt <= 0 and not steps:
             return
         self._at, self._position = now, position
-        parts = max(1, min(1000, int(dt))) if self.set["air_ul"] else 1
+        # In pieces of a second where C changes with P, or where the seal may slip meanwhile.
+        pieces = self._stuck or not steps or self.set["air_ul"]
+        parts = max(1, min(1000, int(dt))) if pieces else 1
         for _ in range(parts):
             self._pass(steps * self.step_m3 / parts, max(dt, 1e-6) / parts)
 
