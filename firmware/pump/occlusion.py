@@ -10,9 +10,9 @@ from pump import quantity, sealed, states
 from pump.errors import Refused
 from pump.pressure import Pressure
 
-LOOK_MS = const(100)
-SLOW_MS = const(1000)  # where a second's flow is a 20,000th of the syringe: 170 Pa at most
-SLOW_PARTS = const(20_000)
+_LOOK_MS = const(100)
+_SLOW_MS = const(1000)  # where a second's flow is a 20,000th of the syringe: 170 Pa at most
+_SLOW_PARTS = const(20_000)
 _SILENT_MS = const(2000)
 _WINDOW_MS = const(600_000)  # of D7 and D8: rolling 10 min
 _REPEATS = const(3)
@@ -31,7 +31,7 @@ class Sensing:
         self._sensor = sensor
         self._most_restarts = config["force"]["auto_restart"]
         al, capacity = config["motion"]["al_per_step"], config["syringe"]["capacity_al"]
-        self._slow_rate = capacity // SLOW_PARTS * 3600
+        self._slow_rate = capacity // _SLOW_PARTS * 3600
         # Above, a motion has ramps: there the flow changes within a rate.
         self._ramped_rate = config["motion"]["pull_in_hz"] * al * 3600
         self.pressure = Pressure(config["force"], capacity, al)
@@ -83,13 +83,10 @@ class Sensing:
         if now < self._due_ms and not self._stood:
             return
         motor, pressure = c.motor, self.pressure
-        if (
-            (motor.taking_up and not motor.refilling)
-            or c.run.item() is None
-            or c.run.item().way < 0
-        ):
+        item = c.run.item()
+        if (motor.taking_up and not motor.refilling) or item is None or item.way < 0:
             self._motion = None  # nothing infuses: friction is not what it would be
-            self._due_ms = now + LOOK_MS
+            self._due_ms = now + _LOOK_MS
             return
         if self._motion != motor.number:
             if self._stood:
@@ -103,7 +100,7 @@ class Sensing:
         if rate != self._rate or rate > self._ramped_rate:
             self._calm_ms = now + _CALM_MS
         self._rate = rate
-        self._due_ms = now + (SLOW_MS if rate <= self._slow_rate else LOOK_MS)
+        self._due_ms = now + (_SLOW_MS if rate <= self._slow_rate else _LOOK_MS)
         if not self._read():
             self._trip(c, "A_FORCE")
             return
@@ -169,7 +166,7 @@ class Sensing:
         if ended in ("break", None):
             now = self._clock.ms()
             if now >= self._due_ms:
-                self._due_ms = now + LOOK_MS
+                self._due_ms = now + _LOOK_MS
                 if not self._read() or self.pressure.pressure_pa(-1) <= self._rest_pa:
                     ended = "enough"
             if ended is not None:

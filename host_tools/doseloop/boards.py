@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-from doseloop import force, quantities, resources
+from doseloop import force_sensor, quantities, resources
 from doseloop.errors import UsageError
 from doseloop.strict import Field, Fields, TomlFile
 
@@ -141,7 +141,7 @@ class Board:
     near_empty_ms: int
     pins: tuple[Pin, ...]
     reserved: tuple[tuple[int, str], ...]
-    force: force.Force | None = None
+    force: force_sensor.Force | None = None
 
     @property
     def microstep_nm(self) -> Fraction:
@@ -221,7 +221,7 @@ def load_board(path: Path) -> Board:
         near_empty_ms=alarms["near_empty"],
         pins=pins,
         reserved=reserved,
-        force=force.read(file, top["force"], force_pin),
+        force=force_sensor.read(file, top["force"], force_pin),
     )
 
 

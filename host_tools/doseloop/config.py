@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from doseloop import force, resources
+from doseloop import force_sensor, resources
 from doseloop.boards import Board
 from doseloop.errors import UsageError
 from doseloop.syringes import Syringe
@@ -124,7 +124,7 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
     }
     if board.force is not None:
         data["board"]["pins"]["force"] = board.gpio("force")
-        data["force"] = force.compiled(board.force, syringe, area_nm2(syringe))
+        data["force"] = force_sensor.compiled(board.force, syringe, area_nm2(syringe))
     if board.bolus_pressed is not None:
         data["board"]["pins"]["bolus"] = board.gpio("bolus")
         data["board"]["bolus_pressed"] = board.bolus_pressed

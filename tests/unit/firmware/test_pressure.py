@@ -1,4 +1,4 @@
-"""Pressure from force: by hand, then over the physical model of the line with any syringe in it."""
+"""Pressure from force: by hand, then over any sequence of pressures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line behind the plunger: friction, compliance, resistance, occlusion, and what is felt of it.
+"""The line behind the plunger: friction, compliance, resistance, occlusion, force.
 
 The physical model of docs/model.md in SI units, for one syringe and its line. Floats are at home
 here: this is the world, not the pump. Lazy: nothing is computed until somebody reads the sensor or

@@ -19,6 +19,7 @@ from doseloop.errors import FileError, UsageError
 from doseloop.sim.emulated.chip import Chip
 
 End = Literal["front", "back"]
+_NO_FORCE = 205  # of 4095: 0.165 V, the zero of boards/pico_tmc2209.toml
 ENDS: tuple[End, ...] = ("front", "back")
 
 
@@ -192,6 +193,9 @@ class Bench:
         self._open = dict.fromkeys(ENDS, False)
         self._drive_stop()
         self._drive_bolus()
+        force = self._pins.get("force")
+        if force is not None:  # no force on the plunger; GPIO 26 is ADC channel 0
+            chip.analog(force - 26, _NO_FORCE)
         for end in ENDS:
             self._drive_end(end, False)
         self._drive_ends()

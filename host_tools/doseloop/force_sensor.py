@@ -109,7 +109,7 @@ def _ratio(_: Key, value: object) -> Fraction:
 
 
 def _force(_: Key, value: object) -> Fraction:
-    number, _, unit = str(value).partition(" ")
+    number, _space, unit = str(value).partition(" ")
     if not isinstance(value, str) or unit not in ("N", "mN"):
         raise UsageError(f"'{value}' is not a force", code="E_UNIT", next='e.g. "150 mN"')
     return quantities.number(value, number) * (1000 if unit == "N" else 1)
