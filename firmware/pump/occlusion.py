@@ -16,7 +16,6 @@ _SLOW_PARTS = const(20_000)
 _SILENT_MS = const(2000)
 _WINDOW_MS = const(600_000)  # of D7 and D8: rolling 10 min
 _REPEATS = const(3)
-_SETTLE_MS = const(5000)
 _CALM_MS = const(5000)  # five times resistance by compliance of an ordinary line (docs/model.md)
 _NPA = const(1_000_000_000)
 _LEAST_PA = const(10_000)
@@ -29,7 +28,11 @@ class Sensing:
     def __init__(self, clock, events, alarms, sensor, config):
         self._clock, self._events, self._alarms = clock, events, alarms
         self._sensor = sensor
-        self._most_restarts = config["force"]["auto_restart"]
+        self._restart = None
+        if config["force"]["auto_restart"]:
+            from pump.restart import Restart
+
+            self._restart = Restart(clock, events, alarms, config["force"]["auto_restart"])
         al, capacity = config["motion"]["al_per_step"], config["syringe"]["capacity_al"]
         self._slow_rate = capacity // _SLOW_PARTS * 3600
         # Above, a motion has ramps: there the flow changes within a rate.
@@ -46,8 +49,6 @@ class Sensing:
         self._rest_pa = 0  # ... down to this pressure
         self._began = 0  # ... from this place
         self._strikes = []  # (ms, code) of alarms that a person answered, of the last 10 min
-        self._restarts = []  # ms of restarts
-        self._restart_ms = None
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -61,18 +62,25 @@ class Sensing:
             self._heard_ms = now
         return now - self._heard_ms <= _SILENT_MS
 
+    def _fresh_pa(self, way):
+        """Return the pressure at standstill, where the mean would be what it was on the way."""
+        counts = self._sensor.read()
+        if counts is not None:
+            self.pressure.forget()
+            if self.pressure.take(counts):
+                self._heard_ms = self._clock.ms()
+        return self.pressure.pressure_pa(way)
+
     def now_pa(self, c):
         """Return the pressure for the status, None when the sensor says nothing."""
         if not c.motor.moving:
-            self.pressure.forget()
-            self._read()
-            return self.pressure.pressure_pa(0)
+            return self._fresh_pa(0)
         back = self._backing is not None or c.state == states.WITHDRAWING
         return self.pressure.pressure_pa(-1 if back else 1)
 
     def wait_ms(self, moving):
         """Return how soon main must look again."""
-        due = self._due_ms if moving else self._restart_ms
+        due = self._due_ms if moving else self._restart and self._restart.due_ms
         return 2000 if due is None else max(0, due - self._clock.ms())
 
     # -- in motion ----------------------------------------------------------------------------
@@ -118,7 +126,7 @@ class Sensing:
 
     def _trip(self, c, code):
         """Stop at once, whatever the rate, and alarm; then take back what the line holds."""
-        motor, self._restart_ms = c.motor, None
+        motor = c.motor
         ended = c.halt_now()
         if ended != "stopped":
             code = ended  # it had stopped by itself before
@@ -156,8 +164,10 @@ class Sensing:
             return self._backing is not None
         if not motor.moving:
             self._stood = True
-            if self._restart_ms is not None and self._clock.ms() >= self._restart_ms:
-                self._restart(c)
+            if self._restart is not None and self._restart.due():
+                pa = self._fresh_pa(-1)
+                if self._restart.begin(c, pa, self.pressure.threshold_pa):
+                    self._strikes = [each for each in self._strikes if each[1] != "A_OCCLUSION"]
         return False
 
     def _back(self, c):
@@ -179,35 +189,11 @@ class Sensing:
         if not c.motor.moving:
             c.motor.release()
         c.journal.touch()
-        self.pressure.forget()  # it stands: the mean would still be what it was on the way
-        self._read()
-        pa = self.pressure.pressure_pa(-1)
+        pa = self._fresh_pa(-1)
         steps = self._began - c.motor.position
         self._events.add("backoff", run=c.run.id, steps=steps, pressure_pa=pa)
-        since = self._clock.ms() - _WINDOW_MS
-        self._restarts = [ms for ms in self._restarts if ms > since]
-        if len(self._restarts) < self._most_restarts and self._may_restart(c, pa):
-            self._restart_ms = self._clock.ms() + _SETTLE_MS
-
-    def _may_restart(self, c, pa):
-        """D7: only after an occlusion, alone, and below half of the threshold."""
-        alone = c.state == states.ALARM and self._alarms.stopping() == ["A_OCCLUSION"]
-        return alone and pa is not None and 2 * pa < self.pressure.threshold_pa
-
-    def _restart(self, c):
-        self._restart_ms = None
-        self.pressure.forget()
-        self._read()
-        if not self._may_restart(c, self.pressure.pressure_pa(-1)):
-            return
-        self._restarts.append(self._clock.ms())
-        self._strikes = [each for each in self._strikes if each[1] != "A_OCCLUSION"]
-        self._events.add("restart", run=c.run.id, nth=len(self._restarts))
-        try:
-            c.clear()
-            c.resume()
-        except Refused:
-            c.alarm("A_OCCLUSION")  # the stop input, an end switch: for a person
+        if self._restart is not None:
+            self._restart.consider(c, pa, self.pressure.threshold_pa)
 
     # -- requests -----------------------------------------------------------------------------
 
