@@ -193,8 +193,8 @@ class App:
         """Return the status of contracts.md, without what only the host knows."""
         controller = self.controller
         config, motor, run = controller.config, controller.motor, controller.run
-        # A frame has 1024 bytes: the three alarms that matter most, and beside two neither name
-        # nor take-up.
+        # A frame has 1024 bytes: the three alarms that matter most, beside two neither name nor
+        # take-up, and beside three no pressure.
         alarms = self.alarms.as_list()[:3]
         view = run.as_dict(controller.pause_left_ms()) if run else None
         if view and len(alarms) > 1:
@@ -219,7 +219,7 @@ class App:
             "alarms": alarms,
             "dropped": self.link.dropped,
         }
-        if controller.sensing is not None:
+        if controller.sensing is not None and len(alarms) < 3:
             status["pressure_pa"] = controller.sensing.now_pa(controller)
         return status
 
