@@ -272,16 +272,6 @@ def describe(event: Event) -> str:
             return f"ordered, for {clock(int(data['ms_long']))}"
         case "takeup":
             return f"{data['steps']} steps of backlash, not booked"
-        case "backoff":
-            return f"{data['steps']:,} steps drawn back, {data['pressure_pa']} Pa left"
-        case "refill":
-            return f"{data['steps']:,} steps that were drawn back, not booked again"
-        case "pressure":
-            return f"{data['pressure_pa']} Pa, {data['code']}"
-        case "threshold":
-            return f"from {data['old_pa']} to {data['pressure_pa']} Pa"
-        case "restart":
-            return f"by itself, {data['nth']} in 10 min"
         case "ramp" if "steps" in data:
             return f"{data['why']}, {data['steps']:,} steps in {data['ticks']:,} ticks"
         case "stretch_end":
