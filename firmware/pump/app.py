@@ -132,6 +132,14 @@ class App:
             gc.collect()
         _, pins, dose = self._hardware
         self.controller.configure(config, Motor(config, pins, dose, self.events))
+        if "force" in config:
+            from pump.hal.force_adc import ForceAdc
+            from pump.occlusion import Sensing
+
+            sensor = ForceAdc(config["board"]["pins"]["force"])
+            self.controller.sensing = Sensing(  # pyright: ignore[reportAttributeAccessIssue]
+                self.clock, self.events, self.alarms, sensor, config
+            )
         self._who["board"] = config["board"]["name"]
 
     # -- what commands ask --------------------------------------------------------------------
@@ -200,7 +208,8 @@ class App:
         controller = self.controller
         config, motor, run = controller.config, controller.motor, controller.run
         # A frame has 1024 bytes: the three alarms that matter most, two beside a drug library;
-        # and beside two of these neither name nor take-up, beside three no digest of the order.
+        # and beside two of these neither name nor take-up, beside three no digest of the order and
+        # no pressure.
         library = 1 if controller.library or run and run.order.library else 0
         alarms = self.alarms.as_list()[: 3 - library]
         view = run.as_dict(controller.pause_left_ms()) if run else None
@@ -210,7 +219,7 @@ class App:
             del view["order_crc"]
             if view["library"] and len(alarms) > 1:
                 view["library"] = "+"  # the item is in the start event
-        return {
+        status = {
             "schema": 1,
             "pump": self._who,
             "state": controller.state,
@@ -230,6 +239,9 @@ class App:
             "alarms": alarms,
             "dropped": self.link.dropped,
         }
+        if controller.sensing is not None and len(alarms) + library < 3:
+            status["pressure_pa"] = controller.sensing.now_pa(controller)
+        return status
 
     def may_break_in(self):
         """True when Ctrl-C may reach the REPL: idle, and this release has no lock yet."""

@@ -45,6 +45,7 @@ TABLE = {
     "rate": (("rate_al_per_h", "rate", True),),
     "library": (("size", "whole", False), ("replace", "whole", False),
                 ("offset", "whole", False)),
+    "occlusion": (("threshold_npa", "pressure", False),),
     "load": (("volume_al", "volume", True),),
     "clear": (),
     "alarms": (("from", "whole", False),),
@@ -257,6 +258,9 @@ class Commands:
     def _rate(self, args):
         self._look()
         return self._app.controller.propose_rate(args["rate_al_per_h"])
+
+    def _occlusion(self, args):
+        return self._app.controller.occlusion(args.get("threshold_npa"))
 
     def _load(self, args):
         return self._app.controller.load(args["volume_al"])

@@ -35,7 +35,20 @@ _REMINDERS = {  # what a board file leaves out has its default in attention.py
 }
 _PINS = ("step", "dir", "enable", "witness", "stop", "end_front", "end_back", "bolus",
          "clamp", "diag", "uart_tx", "uart_rx", "battery", "temperature",
-         "buzzer", "lamp_red", "lamp_yellow")  # fmt: skip
+         "buzzer", "lamp_red", "lamp_yellow", "force")  # fmt: skip
+# Of [force], where there is one. Products stay below 2**90: Pa from counts, in pressure.py.
+_FORCE = {
+    "gain_num": (1, 10**7),
+    "gain_den": (1, 10**7),
+    "zero": (-(1 << 24), 1 << 24),
+    "least": (-(1 << 24), 1 << 24),
+    "most": (-(1 << 24), 1 << 24),
+    "friction_mn": (0, 10**6),
+    "area_um2": (10**4, 10**10),
+    "occlusion_pa": (10_000, 137_895),  # D1: below 20 psi
+    "auto_restart": (0, 9),
+}
+_SENSORS = {"adc": (26, 28)}  # the GPIOs that it can be read on
 _TMC2209 = {
     "address": (0, 3),
     "mres": (0, 8),
@@ -68,6 +81,7 @@ def check(text):
         if key in config["alarms"]:
             _check_value("alarms." + key, config["alarms"][key], bounds)
     _check_board(config.get("board"))
+    _check_force(config.get("force"), config["board"]["pins"].get("force"))
     motion, limits = config["motion"], config["limits"]
     if motion["pull_in_hz"] < motion["max_hz"] and motion["accel_hz_per_s"] == 0:
         raise Refused("E_CONFIG", "motion.accel_hz_per_s is 0 but max_hz is above pull_in_hz")
@@ -159,6 +173,18 @@ def _check_curve(curve):
         before = point
     if not good:
         raise Refused("E_CONFIG", "board.supply.curve must fall in voltage and minutes")
+
+
+def _check_force(force, pin):
+    if (force is None) != (pin is None):
+        raise Refused("E_CONFIG", "force and board.pins.force go together")
+    if force is None:
+        return
+    if not isinstance(force, dict) or force.get("sensor") not in list(_SENSORS):
+        raise Refused("E_CONFIG", "force.sensor is " + " or ".join(_SENSORS))
+    for key, bounds in _FORCE.items():
+        _check_value("force." + key, force.get(key), bounds)
+    _check_value("board.pins.force", pin, _SENSORS[force["sensor"]])
 
 
 def named(config):

@@ -209,6 +209,7 @@ class Controller(Dosing):
         """Take note of a syringe with this volume. Also answers the empty and full alarms."""
         self._need_config()
         self._need(states.IDLE, states.READY, states.PAUSED, states.INTERRUPTED, states.ALARM)
+        self._need_stand()
         capacity = self.config["syringe"]["capacity_al"]
         if not 0 < volume_al <= capacity:
             text = shown.format(capacity, "volume")
@@ -222,6 +223,7 @@ class Controller(Dosing):
 
     def clear(self):
         """Clear the alarms whose cause is gone; a resumable run is then paused."""
+        self._need_stand()
         standing = self._alarms.standing()
         if "A_STOP_INPUT" in standing and self.motor.blocked(1) == "A_STOP_INPUT":
             raise Refused("E_STOP_OPEN", "the stop input is open")
@@ -237,6 +239,14 @@ class Controller(Dosing):
             if not self._resumable:
                 self._close("alarm")
         return {"alarms": self._alarms.standing()}
+
+    def occlusion(self, threshold_npa):
+        """Propose another occlusion threshold; without one, return threshold and pressure."""
+        if self.sensing is None:
+            raise Refused("E_CONFIG", "this board has no force sensor", next_step="see `help`")
+        if threshold_npa is None:
+            return self.sensing.view(self)
+        return self.sensing.propose(threshold_npa, self.pending)
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -255,6 +265,8 @@ class Controller(Dosing):
             self._see_button()
         if self.guard is not None:
             self._heed()
+        if self.sensing is not None and self.sensing.serve(self):
+            return  # the motor backs off
         if self.motor is not None and self.motor.moving:
             if self._bolus.held and not self._bolus.hold_left_ms(self._clock.ms()):
                 self._bolus.let_go()
@@ -264,6 +276,8 @@ class Controller(Dosing):
             if ended is None:
                 self._follow()
                 self._warn()
+                if self.sensing is not None:
+                    self.sensing.look(self)
             elif ended == "break":
                 self._break()
             else:
@@ -277,6 +291,8 @@ class Controller(Dosing):
     def wait_ms(self):
         """Return how long the main loop may wait."""
         wait = self._alarms.wait_ms(self._motion_wait_ms())
+        if self.sensing is not None:
+            wait = min(wait, self.sensing.wait_ms(self.motor.moving))
         return wait if self.button is None else min(wait, self.button.wait_ms())
 
     def _motion_wait_ms(self):
@@ -321,6 +337,10 @@ class Controller(Dosing):
         if self.state not in allowed:
             raise Refused("E_STATE", "not while %s" % self.state)
 
+    def _need_stand(self):
+        if self.sensing is not None:
+            self.sensing.need_stand()
+
     def _need_config(self):
         if self.config is None:
             raise Refused("E_CONFIG", "the pump has no configuration")
@@ -331,7 +351,8 @@ class Controller(Dosing):
 
     def rate(self):
         """Return the rate in effect in aL/h, 0 at standstill."""
-        if self.motor is None or not self.motor.moving or self.motor.taking_up:
+        motor = self.motor
+        if motor is None or not motor.moving or (motor.taking_up and not motor.refilling):
             return 0
         item = self.run.item()
         return item.rate if item is not None and item.way else 0

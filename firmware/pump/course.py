@@ -49,6 +49,7 @@ class Course:
         self._kept_alarms = Slots(storage, "alarms")
         self.button = None  # hal's, where the board has one
         self.guard = None  # guard.Guard, where the board has what it watches
+        self.sensing = None  # occlusion.Sensing, where the board has a force sensor
         self._unmet = 0  # demands since the order was planned, before it began
         self._warn_ms = 0  # when to look again whether the syringe is nearly empty
 
@@ -193,6 +194,16 @@ class Course:
             self._settle(then)
         else:
             self._alarm(ended)  # it had stopped by itself before it was asked
+
+    def halt_now(self):
+        """Stand at once, whatever the rate; what waited for a standstill is dropped. Return
+        "stopped", or the alarm that had stopped it already. An alarm is to follow."""
+        self._then = None
+        return self.motor.halt()
+
+    def alarm(self, code):
+        """Raise an alarm; one that stops leaves the run as its table says."""
+        self._alarm(code)
 
     def _settle(self, then):
         """The motor stands: do what it was stopped for."""

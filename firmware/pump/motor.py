@@ -46,6 +46,7 @@ class Motor:
         self._started = 0
         self._announced = 0
         self._taking_up = 0
+        self._refill = 0  # steps that were backed off, to be made again before the run goes on
         self._booked = (0, 0)
         self._stopping = False
         self._lease = arith.LEASE_TICKS
@@ -53,7 +54,7 @@ class Motor:
     def load(self, volume_al):
         """Take note of a mounted syringe that holds this volume, its plunger against the nut."""
         self._loaded = arith.steps_of(volume_al, self.al)
-        self.position = 0
+        self.position = self._refill = 0
         self._slack = {1: 0, -1: self._backlash}
 
     def remaining_steps(self):
@@ -95,6 +96,11 @@ class Motor:
         """True from start() until poll() or stop() reports the end."""
         return self._dose.active
 
+    @property
+    def number(self):
+        """Which motion it is: each start has another one."""
+        return self._dose.number
+
     def draining(self):
         """True when only the last words are being played: the end is milliseconds away."""
         return self._dose.drained()
@@ -116,6 +122,11 @@ class Motor:
         """True while backlash is being taken up: nothing is delivered."""
         return self._taking_up != 0
 
+    @property
+    def refilling(self):
+        """True while what was backed off is pushed in again: pressure rises, nothing is booked."""
+        return self._taking_up > 0 and not self._slack[1]
+
     def blocked(self, way):
         """Return the alarm that forbids starting this way, or None."""
         if self._pins.stop_open():
@@ -129,12 +140,22 @@ class Motor:
     def start(self, run):
         """Begin the run's next leg, taking up backlash first where the direction turns."""
         way = run.item().way
+        if run is not self._run or way < 0:
+            self._refill = 0  # what was drawn back is in the syringe, and no longer this run's
         self._run = run
         self._pins.direction(way)
         self._pins.enable(True)
         if self._slack[way]:
             self._taking_up = way
-            self._begin(_Takeup(way, self._slack[way], self._takeup_hz))
+            self._begin(_Takeup(way, self._slack[way], arith.TICK_HZ, self._takeup_hz))
+            return
+        if self._refill and way > 0:
+            # At the run's own rate: what the line lets through of it is no bolus.
+            self._taking_up = way
+            num, den = arith.period(self.al, run.item().rate)
+            if arith.TICK_HZ * den > num * self._takeup_hz:
+                num, den = arith.TICK_HZ, self._takeup_hz
+            self._begin(_Takeup(way, self._refill, num, den))
             return
         self._slack[-way] = self._backlash
         leg = Leg(run.leg_items(), self.al, self.room(way), self._ramp)
@@ -205,8 +226,21 @@ class Motor:
                     self._dose.request_stop()
                     self._events.add("ramp", run=self._run.id, why="stop")
                 return None
+        return self.halt()
+
+    def halt(self):
+        """End the motion at once, whatever its rate; what the screw does then is not known above
+        the pull-in rate. Return "stopped", or the alarm that had stopped it already."""
         self._finish()
         return self._cause(self._dose.flags) or "stopped"
+
+    def back_off(self, steps):
+        """Draw the plunger back by so many steps, at the take-up rate. Witnessed as take-up, never
+        booked; poll() ends it with "takeup"."""
+        self._pins.direction(-1)
+        self._pins.enable(True)
+        self._taking_up = -1
+        self._begin(_Takeup(-1, self._slack[-1] + steps, arith.TICK_HZ, self._takeup_hz))
 
     def kill(self):
         """Motion off whatever state things are in; the books are closed as far as they can be."""
@@ -265,6 +299,10 @@ class Motor:
         self._booked = (made, seen)
         if self._taking_up:
             self._run.takeup += d_seen
+            # Beyond the backlash it backs off, or pushes that in again.
+            beyond = min(d_seen, max(0, seen - self._slack[self._taking_up]))
+            self.position += self._taking_up * beyond
+            self._refill -= self._taking_up * beyond
             return
         if d_made or d_seen:
             self.position += self._leg.way * d_seen
@@ -275,7 +313,8 @@ class Motor:
         """Record each stretch, with the tick its step count starts from, as it is reached."""
         leg, run = self._leg, self._run
         if self._taking_up:
-            self._events.add("takeup", run=run.id, steps=leg.steps)
+            name = "refill" if self.refilling else "takeup"
+            self._events.add(name, run=run.id, steps=leg.steps)
             return
         before = 0
         for i, stretch in enumerate(leg.stretches):
@@ -312,19 +351,18 @@ class Motor:
 
 
 class _Takeup:
-    """A leg of backlash: steps at a fixed rate, no volume."""
+    """A leg of backlash: steps num / den ticks apart, no volume."""
 
     cut = False
     stop_ramp = ()
     stretches = ()
 
-    def __init__(self, way, steps, hz):
+    def __init__(self, way, steps, num, den):
         self.way = way
         self.steps = steps
-        self.max_hz = hz
+        self.max_hz = -(-arith.TICK_HZ * den // num)
+        self._period = (num, den)
 
     def segments(self):
-        """Yield its one segment."""
-        return iter(
-            planner.ramp_segments([(self.steps, self.steps * arith.TICK_HZ // self.max_hz)])
-        )
+        """Yield its segments."""
+        return planner.stretch_segments(*self._period, 0, 1, self.steps, 0)

@@ -16,6 +16,7 @@ base unit of its kind is refused, and the nearest whole value is named. No float
 | speed | Hz, steps/s | Hz kHz |
 | acceleration | Hz/s | Hz/s |
 | pulse | ns | ns us µs |
+| pressure | nPa | Pa kPa mbar mmHg |
 | count | 1 | none: digits only |
 """
 
@@ -56,6 +57,12 @@ _KINDS = {
     "speed": ((("Hz", 1), ("kHz", 1000)), 1, None),
     "acceleration": ((("Hz", 1),), 1, (("s", 1),)),
     "pulse": ((("ns", 1), ("us", 1000)), 1, None),
+    # 1 mmHg = 13.5951 g/cm³ · 9.80665 m/s² · 1 mm, exact in nPa; 1 psi would not be.
+    "pressure": (
+        (("Pa", 10**9), ("kPa", 10**12), ("mbar", 10**11), ("mmHg", 133_322_387_415)),
+        1,
+        None,
+    ),
     "count": ((), 1, None),
 }
 
@@ -68,6 +75,7 @@ _SHOW = {
     "speed": (("Hz", 0, 0),),
     "acceleration": (("Hz/s", 0, 0),),
     "pulse": (("ns", 0, 0),),
+    "pressure": (("kPa", 12, 0),),
     "count": (("", 0, 0),),
 }
 

@@ -31,6 +31,7 @@ HELP = {
     "stop": "stop and end the run",
     "rate": "propose a new rate for the same volume: old, new, digest",
     "library": "propose the sent drug library, or show it or the plan's limits",
+    "occlusion": "threshold and pressure, or propose a new threshold: old, new, digest",
     "load": "a syringe with this volume is mounted",
     "clear": "clear alarms whose cause is gone",
     "alarms": "those that stand, a few at a time",

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
-from doseloop import quantities, resources
+from doseloop import force_sensor, quantities, resources
 from doseloop.errors import UsageError
 from doseloop.strict import Field, Fields, TomlFile
 from doseloop.watched import Watched, read_watched
@@ -59,6 +59,7 @@ _TOP: Fields = {
     "tmc2209": Field("table", "[tmc2209]: settings by UART", required=False),
     "heat": Field("table", "[heat]: the driver's temperature sensor", required=False),
     "supply": Field("table", "[supply]: battery and external supply", required=False),
+    "force": Field("table", "[force]: a sensor behind the plunger", required=False),
     "pins": Field("table", "[pins.step], [pins.dir] …"),
     "reserved": Field("table", "[reserved]: pins the board itself needs", required=False),
 }
@@ -124,6 +125,7 @@ _SIGNALS: Fields = {
     "buzzer": Field("table", "buzzer without a tone of its own", required=False),
     "lamp_red": Field("table", "red lamp: high-priority alarms", required=False),
     "lamp_yellow": Field("table", "yellow lamp, on the GPIO after the red one's", required=False),
+    "force": Field("table", "the force sensor's amplifier", required=False),
 }
 
 
@@ -165,6 +167,7 @@ class Board:
     pins: tuple[Pin, ...]
     reserved: tuple[tuple[int, str], ...]
     watched: Watched
+    force: force_sensor.Force | None = None
 
     @property
     def microstep_nm(self) -> Fraction:
@@ -220,6 +223,7 @@ def load_board(path: Path) -> Board:
     _check_signals(file, pins)
     _check_driver(file, driver)
     gear = _ratio(file, mechanism["gear"])
+    force_pin = next((pin.gpio for pin in pins if pin.signal == "force"), None)
     _check_mechanism(file, mechanism)
     return Board(
         name=top["name"],
@@ -246,6 +250,7 @@ def load_board(path: Path) -> Board:
         pins=pins,
         reserved=reserved,
         watched=read_watched(file, top, driver, {pin.signal: pin.gpio for pin in pins}),
+        force=force_sensor.read(file, top["force"], force_pin),
     )
 
 

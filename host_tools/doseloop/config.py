@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from doseloop import resources
+from doseloop import force_sensor, resources
 from doseloop.boards import Board
 from doseloop.errors import UsageError
 from doseloop.syringes import Syringe
@@ -57,8 +57,12 @@ class Compiled:
 
 def step_volume_al(board: Board, syringe: Syringe) -> Fraction:
     """Return the volume of one microstep in aL, exact but for the fixed value of pi."""
-    area_nm2 = PI / 4 * syringe.diameter_nm**2
-    return area_nm2 * board.microstep_nm / NM3_PER_AL
+    return area_nm2(syringe) * board.microstep_nm / NM3_PER_AL
+
+
+def area_nm2(syringe: Syringe) -> Fraction:
+    """Return the area of the plunger, exact but for the fixed value of pi."""
+    return PI / 4 * syringe.diameter_nm**2
 
 
 def compile_config(board: Board, syringe: Syringe) -> Compiled:
@@ -121,7 +125,9 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
     data["alarms"].update({f"{name}_ms": ms for name, ms in board.reminders_ms.items()})
     # What not every board has is named only where it is there.
     section: dict[str, Any] = data["board"]
-    signals = "bolus clamp diag uart_tx uart_rx battery temperature buzzer lamp_red lamp_yellow"
+    signals = (
+        "bolus clamp diag uart_tx uart_rx battery temperature buzzer lamp_red lamp_yellow force"
+    )
     for signal in signals.split():
         gpio = board.gpio(signal)
         if gpio is not None:
@@ -134,4 +140,6 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
     ):
         if value is not None:
             section[key] = value
+    if board.force is not None:
+        data["force"] = force_sensor.compiled(board.force, syringe, area_nm2(syringe))
     return Compiled(data, exact)

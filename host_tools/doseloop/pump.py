@@ -194,6 +194,10 @@ class Pump(Connection):
         """Let the pump check a rate for the running stretch; `confirm` puts it in effect."""
         return self._change("rate", {"rate_al_per_h": rate_al_per_h})
 
+    def propose_occlusion(self, threshold_npa: int) -> Change:
+        """Let the pump check an occlusion threshold in nPa; `confirm` puts it in force."""
+        return self._change("occlusion", {"threshold_npa": threshold_npa})
+
     def load(self, volume_al: int) -> None:
         """Set the volume of the syringe that was just mounted."""
         self._move("load", {"volume_al": volume_al})

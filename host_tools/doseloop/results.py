@@ -103,6 +103,7 @@ class Status(msgspec.Struct, frozen=True):
     library: LibraryState | None = None
     alarms: list[AlarmState] = []
     dropped: int = 0  # frames that the pump did not send because nobody read
+    pressure_pa: int | None = None  # in the line; None without a force sensor
 
 
 class Identity(msgspec.Struct, frozen=True):

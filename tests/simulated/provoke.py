@@ -127,6 +127,48 @@ def _stall(bench: Bench) -> None:
     bench.advance(SECOND)
 
 
+def _closed(bench: Bench) -> None:
+    bench.pump.infuse(volume_al=20 * ML, rate_al_per_h=60 * ML)
+    bench.pump.start()
+    bench.advance(20 * SECOND)
+    bench.control("fault occlusion")
+
+
+def _occlusion(bench: Bench) -> None:
+    _closed(bench)
+    bench.advance(3 * MINUTE)  # 16 uL/kPa, 60 kPa: a minute; and it has backed off
+
+
+def _repeated(bench: Bench) -> None:
+    _closed(bench)
+    for nth in range(3):
+        if nth:
+            bench.pump.clear()
+            bench.pump.resume()
+        bench.advance(3 * MINUTE)
+
+
+def _disconnect(bench: Bench) -> None:
+    bench.control("line back_pressure_pa 13332")
+    _run(bench)
+    bench.advance(10 * MINUTE)
+    bench.control("fault disconnect")
+    bench.advance(5 * SECOND)
+
+
+def _force(bench: Bench) -> None:
+    bench.control("line back_pressure_pa -50000")  # the plunger hangs on its pusher
+    _run(bench)
+    bench.advance(5 * SECOND)
+
+
+def _leap(bench: Bench) -> None:
+    _run(bench)
+    bench.advance(MINUTE)
+    bench.control("line back_pressure_pa 30000")
+    bench.advance(5 * SECOND)
+
+
 ROWS: dict[str, Callable[[Bench], None]] = {
     "A_DRIFT": _fault("step_lost 20", 20),
     "A_UNDERRUN": _fault("irq_off 0.9"),
@@ -135,6 +177,11 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "A_FAULT": _fault("main_exception"),
     "A_STOP_INPUT": _fault("open_wire"),
     "A_END_SWITCH": _fault("end_switch front"),
+    "A_OCCLUSION": _occlusion,
+    "A_REPEATED": _repeated,
+    "A_DISCONNECT": _disconnect,
+    "A_FORCE": _force,
+    "A_PRESSURE_LEAP": _leap,
     "A_ENDS": _fault("end_switch"),
     "A_SYRINGE_OUT": _fault("syringe_out"),
     "A_STALL": _stall,
@@ -167,6 +214,10 @@ END_CAUSE: dict[str, str] = {
     "A_BUTTON": "clear button_stuck",
     "A_END_SWITCH": "clear end_switch",
     "A_STORE": "clear flash_fail",
+    "A_OCCLUSION": "clear occlusion",
+    "A_REPEATED": "clear occlusion",
+    "A_DISCONNECT": "clear disconnect",
+    "A_FORCE": "line back_pressure_pa 0",
     "A_ENDS": "clear end_switch",
     "A_SYRINGE_OUT": "clear syringe_out",
     "A_STALL": "clear stall",

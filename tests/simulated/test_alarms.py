@@ -101,8 +101,9 @@ def test_it_sounds_says_acts_and_outlasts_a_reset(code: str) -> None:
         bench.pump.load(40 * ML)
         ROWS[code](bench)
         found = bench.pump.alarms()
-        # What it says, in status and log.
-        assert found[0].code == code and found[0].priority == priority
+        # What it says, in status and log. (What comes again and again stands beside it.)
+        assert code in [alarm.code for alarm in found] and found[0].priority == priority
+        assert code == "A_REPEATED" or found[0].code == code
         assert not found[0].silenced
         if code != "A_NEAR_EMPTY":
             assert last_told(bench, code)["text"] == text

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from doseloop.sim import faults
 
 COMMANDS = (
     "advance SECONDS, until EVENT, hold, go, fault NAME [VALUE], clear NAME, "
-    "press stop|bolus, break, power cut, status, signals"
+    "press stop|bolus, line [KEY VALUE], break, power cut, status, signals"
 )
 _MAX_LINE = 1024
 
@@ -37,6 +38,10 @@ def parse(line: str) -> dict[str, Any]:
             return {"do": "fault", "name": faults.check_name(name), "value": value}
         case ["clear", name]:
             return {"do": "clear", "name": faults.check_name(name)}
+        case ["line"]:
+            return {"do": "line", "key": None}
+        case ["line", key, value] if re.fullmatch(r"-?[0-9]{1,9}", value, re.ASCII):
+            return {"do": "line", "key": key, "value": int(value)}
         case ["press", ("stop" | "bolus") as what]:
             return {"do": "press", "what": what}
         case ["power", "cut"]:

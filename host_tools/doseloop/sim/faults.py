@@ -21,6 +21,7 @@ NAMES = (
 # Those that the simulated board has a model of in this release. The others are refused, never
 # ignored: a test that injects nothing would pass.
 MODELLED = (
+    "occlusion disconnect "
     "stall step_lost end_switch open_wire tick_dead isr_exception main_hang power_cut flash_fail "
     "host_deaf button_stuck syringe_out overtemp battery supply driver irq_off main_exception"
 ).split()

@@ -33,11 +33,19 @@ def test_by_hand():
 
 def test_the_shape_the_device_expects():
     compiled = compile_config(BOARD, SYRINGE)
-    assert list(compiled.data) == ["schema", "board", "motion", "syringe", "limits", "alarms"]
+    sections = ["schema", "board", "motion", "syringe", "limits", "alarms", "force"]
+    assert list(compiled.data) == sections
     assert compiled.data["board"]["pins"] == {
         "step": 2, "dir": 3, "enable": 4, "witness": 5, "stop": 6, "end_front": 7, "end_back": 8,
         "bolus": 9, "clamp": 14, "diag": 13, "uart_tx": 0, "uart_rx": 1, "battery": 27,
         "temperature": 28, "buzzer": 20, "lamp_red": 21, "lamp_yellow": 22,
+        "force": 26,
+    }  # fmt: skip
+    # 150 mN per mm · 26.59 mm = 3988.5 mN; the area by hand above, 555.298 571 mm²
+    assert compiled.data["force"] == {
+        "sensor": "adc", "gain_num": 500, "gain_den": 1, "zero": 3277, "least": 1000,
+        "most": 62000, "friction_mn": 3988, "area_um2": 555_298_571, "occlusion_pa": 60_000,
+        "auto_restart": 0,
     }  # fmt: skip
     assert compiled.data["board"]["witness_bridge"] == "step pin jumpered to witness pin"
     assert compiled.data["alarms"] == {"near_empty_ms": 600_000}
@@ -45,6 +53,12 @@ def test_the_shape_the_device_expects():
     assert ": " not in compiled.text.replace("step pin jumpered", "")
     assert sealed.unseal("config", 1, compiled.sealed) == compiled.text
     assert json.loads(compiled.text) == compiled.data
+
+
+def test_a_board_without_a_force_sensor_has_no_word_of_it():
+    pins = tuple(pin for pin in BOARD.pins if pin.signal != "force")
+    data = compile_config(replace(BOARD, pins=pins, force=None), SYRINGE).data
+    assert "force" not in data and "force" not in data["board"]["pins"]
 
 
 def test_a_board_without_a_bolus_button_has_no_word_of_it():

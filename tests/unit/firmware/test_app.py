@@ -162,6 +162,7 @@ def test_a_status_fits_its_frame_whatever_stands(app, board, name, count):
     # After three days, with large figures: a host must be able to ask in an alarm above all.
     board.clock.now = 3 * 86_400_000_000
     app._who.update(serial="e6614864d3215b2c", board="pico_tmc2209", tier="simulated")
+    app.controller.sensing = SimpleNamespace(now_pa=lambda controller: -137_895)
     run = app.controller.run
     run.order.name = name
     run.commanded = run.witnessed = run.booked_in = run.booked_out = run.takeup = 9_999_999

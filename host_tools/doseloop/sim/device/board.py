@@ -50,6 +50,7 @@ class Board:
             self._driver = Tmc2209(chip["address"], 256 >> chip["mres"])
         self._supply = None if supply is None else Supply(supply["full_mv"])
         self._heat = Heat()
+        self.line = None  # hydraulics.Hydraulics, once world.py has filled it
 
     def release_pins(self):
         """Reset: every pin is an input again; the driver's pull-up switches it off."""
@@ -70,6 +71,15 @@ class Board:
         self.plunger = self.position
         self._origin = self.position
         self.on_inputs()
+
+    # -- what is behind the plunger -----------------------------------------------------------
+
+    def line_at(self, now):
+        """Return the line as it stands now, or raise ValueError where there is none."""
+        if self.line is None:
+            raise ValueError("this board has no syringe: give it a configuration")
+        self.line.advance(self.plunger, now)
+        return self.line
 
     # -- pins ---------------------------------------------------------------------------------
 
@@ -111,6 +121,8 @@ class Board:
             return self._supply.read_u16(self.now())
         if number is not None and number == self._geometry.get("temperature"):
             return self._heat.read_u16(self.now(), self.enabled())
+        if number is not None and number == self._geometry.get("force"):
+            return self.line_at(self.now()).counts()
         raise ValueError("nothing analog at this pin: %s" % number)
 
     def uart(self, tx, data):

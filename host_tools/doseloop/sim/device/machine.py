@@ -71,6 +71,18 @@ def enable_irq(state):
         raise ValueError("not what disable_irq returned")
 
 
+class ADC:
+    """Converts what the board model has on GPIO 26, 27 or 28."""
+
+    def __init__(self, pin):
+        if pin.number not in (26, 27, 28):
+            raise ValueError("Pin doesn't have ADC capabilities")
+        self._number = pin.number
+
+    def read_u16(self):
+        return it.board.analog(self._number)
+
+
 class _PinIrq:
     def __init__(self, pin, handler, trigger):
         self._pin = pin
@@ -112,14 +124,6 @@ class Pin:
         irq = _PinIrq(self, handler, trigger)
         it.board.watch(self.number, irq.edge)
         return irq
-
-
-class ADC:
-    def __init__(self, pin):
-        self._number = pin.number if isinstance(pin, Pin) else pin
-
-    def read_u16(self):
-        return it.board.analog(self._number)
 
 
 class UART:

@@ -22,6 +22,7 @@ from binascii import unhexlify  # noqa: E402
 
 _HOST = "/host"
 _PRESS_US = 500_000  # how long a person keeps a button pressed
+_OF_LINE = ("occlusion", "disconnect")  # faults that hydraulics.py has
 _BOUNCE = ((0, True), (700, False), (1_900, True), (2_100, False), (5_000, True))  # its contact
 # Collect often: in a large heap full of garbage each allocation searches for room from the start.
 gc.threshold(200_000)
@@ -89,12 +90,12 @@ def _geometry(text):
     """Return the board model's geometry for a sealed configuration, or an empty bench."""
     bench = {"unique_id": bytes(8), "dir": None, "dir_infuse": 1, "stop": None, "end_front": None,
              "end_back": None, "end_open": 1, "enable": None, "enable_active": 0,
-             "bolus": None, "bolus_pressed": 0,
+             "bolus": None, "bolus_pressed": 0, "force": None, "line": None,
              "backlash": 0, "travel_front": 1 << 60, "travel_back": -(1 << 60)}  # fmt: skip
     if text:
         config = json.loads(text.split("\n")[1])
         board, pins = config["board"], config["board"]["pins"]
-        for name in ("dir", "stop", "end_front", "end_back", "enable", "bolus"):
+        for name in ("dir", "stop", "end_front", "end_back", "enable", "bolus", "force"):
             bench[name] = pins.get(name)
         for name in ("clamp", "diag", "uart_tx", "battery", "temperature"):
             bench[name] = pins.get(name)
@@ -106,7 +107,29 @@ def _geometry(text):
         # The switches stand a fifth of the stroke beyond what a full syringe can travel.
         travel = config["syringe"]["stroke_steps"] * 6 // 5
         bench["travel_front"], bench["travel_back"] = travel, -travel
+        bench["line"] = _line_of(config)
     return bench
+
+
+def _line_of(config):
+    """Return the shape of syringe and sensor for hydraulics.py: SI units."""
+    capacity = config["syringe"]["capacity_al"] * 1e-21
+    force = config.get("force")
+    shape = {
+        "step_m3": config["motion"]["al_per_step"] * 1e-21,
+        "capacity_m3": capacity,
+        # Without a sensor nobody reads the force; a barrel like other syringes'.
+        "area_m2": 5.55e-4 * (capacity / 5e-5) ** (2 / 3),
+        "friction_n": 4.0,
+        "counts_per_n": 1.0,
+        "zero_counts": 0,
+    }
+    if force:
+        shape["area_m2"] = force["area_um2"] * 1e-12
+        shape["friction_n"] = force["friction_mn"] / 1000
+        shape["counts_per_n"] = force["gain_num"] / force["gain_den"]
+        shape["zero_counts"] = force["zero"]
+    return shape
 
 
 def _stored():
@@ -133,6 +156,7 @@ class World:
         import addresses
         import kernel
         from board import Board
+        from hydraulics import Hydraulics
         from line import Line
         from pioblock import PioBlock
 
@@ -144,12 +168,15 @@ class World:
         geometry = _geometry(text)
         geometry["unique_id"] = unhexlify(options.get("serial") or "0000000000000001")
         self.board = Board(geometry, trace)
+        self._hydraulics = Hydraulics
+        self._fill(geometry)
         commands = {
             "fault": self._fault,
             "clear": self._clear,
             "press": self._press,
             "break": self._break,
             "power": self._power,
+            "line": self._line,
             "status": self._status,
             "signals": self._signals,
             "quit": self._quit,
@@ -226,9 +253,13 @@ class World:
         def add(log, e, **fields):
             event = record(log, e, **fields)
             if e == "config":
-                self.board.reshape(_geometry(_stored()))
+                geometry = _geometry(_stored())
+                self.board.reshape(geometry)
+                self._fill(geometry)
             elif e == "load":
                 self.board.mount()
+                if self.board.line is not None:
+                    self.board.line.mount(self.board.plunger, self.kernel.now)
             self.line.saw(it, e)
             return event
 
@@ -247,6 +278,13 @@ class World:
             config.check(text)
             slots.Slots(storage, "config").write(text)
 
+    def _fill(self, geometry):
+        """Fill syringe and line, for the syringe in the configuration."""
+        line = geometry["line"] and self._hydraulics(geometry["line"])
+        if line is not None and self.board.line is not None:
+            line.set = self.board.line.set  # the surroundings stay
+        self.board.line = line
+
     # -- control ------------------------------------------------------------------------------
 
     def _inject(self, name, value):
@@ -264,6 +302,8 @@ class World:
             raise RuntimeError("as injected")
         elif name == "flash_fail":
             self.flash.failing = True
+        elif name in _OF_LINE:
+            self.board.line_at(self.kernel.now).fault(name, value)
         elif name in (
             "tick_dead",
             "isr_exception",
@@ -296,6 +336,8 @@ class World:
             self.line.deaf_room = None
         elif name == "flash_fail":
             self.flash.failing = False
+        elif name in _OF_LINE:
+            self.board.line_at(kernel.now).clear(name)
         else:
             self.board.clear(name)
         return {}, None
@@ -317,6 +359,12 @@ class World:
     def _break(self, kernel, message):
         kernel.pioblock.usb_setup(0xFFFF2321, 0)  # CDC's SEND_BREAK, "until further notice"
         return {}, None
+
+    def _line(self, kernel, message):
+        line = self.board.line_at(kernel.now)
+        if message.get("key") is not None:
+            line.adjust(message["key"], message["value"])
+        return line.view(), None
 
     def _power(self, kernel, message):
         return {}, self.reset_type("power")

@@ -25,6 +25,7 @@ _EXTERNAL_MV = 13_800
 _COOL = 2047  # of 4095: an NTC as large as its pull-up, 25 °C
 
 End = Literal["front", "back"]
+_NO_FORCE = 205  # of 4095: 0.165 V, the zero of boards/pico_tmc2209.toml
 ENDS: tuple[End, ...] = ("front", "back")
 
 
@@ -209,6 +210,9 @@ class Bench:
         self._drive_stop()
         self._drive_bolus()
         self._equip()
+        force = self._pins.get("force")
+        if force is not None:  # no force on the plunger; GPIO 26 is ADC channel 0
+            chip.analog(force - 26, _NO_FORCE)
         for end in ENDS:
             self._drive_end(end, False)
         self._drive_ends()
