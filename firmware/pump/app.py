@@ -213,7 +213,7 @@ class App:
         library = 1 if controller.library or run and run.order.library else 0
         alarms = self.alarms.as_list()[: 3 - library]
         view = run.as_dict(controller.pause_left_ms()) if run else None
-        if view and len(alarms) + library > 1:
+        if view and len(alarms) + 2 * library > 1:
             del view["name"], view["takeup_steps"]
         if view and len(alarms) + 3 * library > 2:
             del view["order_crc"]

@@ -126,9 +126,9 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
     # What not every board has is named only where it is there.
     section: dict[str, Any] = data["board"]
     signals = (
-        "bolus clamp diag uart_tx uart_rx battery temperature buzzer lamp_red lamp_yellow force"
+        "bolus clamp diag uart_tx uart_rx battery temperature buzzer lamp_red lamp_yellow"
     )
-    for signal in signals.split():
+    for signal in (*signals.split(), "force"):
         gpio = board.gpio(signal)
         if gpio is not None:
             section["pins"][signal] = gpio
