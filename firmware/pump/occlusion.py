@@ -11,8 +11,8 @@ from pump.errors import Refused
 from pump.pressure import Pressure
 
 _LOOK_MS = const(100)
-_SLOW_MS = const(1000)  # where a second's flow is a 20,000th of the syringe: 170 Pa at most
-_SLOW_PARTS = const(20_000)
+_SLOW_MS = const(1000)  # where a second's flow is a 2,000th of the syringe: 1.7 kPa
+_SLOW_PARTS = const(2_000)
 _SILENT_MS = const(2000)
 _WINDOW_MS = const(600_000)  # of D7 and D8: rolling 10 min
 _REPEATS = const(3)
