@@ -88,7 +88,7 @@ TABLE = {
                 "note what was given; a reset would forget it"),
     "A_LIMIT": ("low", KVO, SELF, "a limit keeps the patient's doses back",
                 "see `pca`; it ends by itself when a dose may be given again"),
-    "A_PRESSURE_LEAP": ("low", KEEPS, CLEAR, "the pressure leapt, and not by the pump's own flow",
+    "A_LEAP": ("low", KEEPS, CLEAR, "the pressure leapt, and not by the pump's own flow",
                         "check the line: a clamp, another pump on it; then clear"),
     "A_NEAR_EMPTY": ("low", KEEPS, SELF, "the syringe will soon be empty", "have the next ready"),
     "A_PAUSED": ("low", KEEPS, GO, "an order under way has been paused for long",

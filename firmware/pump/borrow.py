@@ -9,6 +9,11 @@ import sys
 import pump
 
 
+def assembly():
+    """Return assembly.py: what builds the pump, and says what it is."""
+    return _lend("assembly")
+
+
 def order():
     """Return order.py: what makes an order of a text. At standstill: it takes 0.1 s."""
     return _lend("order")

@@ -120,7 +120,7 @@ class Sensing:
         if now < self._calm_ms:
             pressure.again()
         code = pressure.look(pa, motor.position, steps)
-        if code == "A_PRESSURE_LEAP":
+        if code == "A_LEAP":
             c.alarm(code)
         elif code is not None:
             self._trip(c, code)

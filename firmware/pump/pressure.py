@@ -111,7 +111,7 @@ class Pressure:
             return "A_DISCONNECT"
         own = 2 * steps * self._al * STIFF // self._capacity_al
         if pa - min(old, older) > self.jump_pa + own:
-            return "A_PRESSURE_LEAP"
+            return "A_LEAP"
         return None
 
     def rise(self, position):

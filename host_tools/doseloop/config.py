@@ -125,9 +125,7 @@ def compile_config(board: Board, syringe: Syringe) -> Compiled:
     data["alarms"].update({f"{name}_ms": ms for name, ms in board.reminders_ms.items()})
     # What not every board has is named only where it is there.
     section: dict[str, Any] = data["board"]
-    signals = (
-        "bolus clamp diag uart_tx uart_rx battery temperature buzzer lamp_red lamp_yellow"
-    )
+    signals = "bolus clamp diag uart_tx uart_rx battery temperature buzzer lamp_red lamp_yellow"
     for signal in (*signals.split(), "force"):
         gpio = board.gpio(signal)
         if gpio is not None:

@@ -181,7 +181,7 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "A_REPEATED": _repeated,
     "A_DISCONNECT": _disconnect,
     "A_FORCE": _force,
-    "A_PRESSURE_LEAP": _leap,
+    "A_LEAP": _leap,
     "A_ENDS": _fault("end_switch"),
     "A_SYRINGE_OUT": _fault("syringe_out"),
     "A_STALL": _stall,

@@ -28,6 +28,15 @@ USB_AVAILABLE = const(1 << 10)  # a packet lies there and was not fetched yet
 DMA_TRANS_COUNT_TRIG = const(28)  # byte offset of AL1_TRANS_COUNT_TRIG in a channel's window
 
 
+QUEUE_BYTES = const(16384)  # the step queue's ring: tick.RING_WORDS of two bytes
+_reserved = {}
+
+
+def reserve(size):
+    """Take a buffer for aligned() to give out, while the heap is still in one piece."""
+    _reserved[size] = aligned(size)
+
+
 def window(address, words):
     """Return a buffer over ``words`` 32-bit registers. Use it through viper's ptr32 only."""
     return uctypes.bytearray_at(address, 4 * words)
@@ -40,6 +49,8 @@ def aligned(size):
     costs no memory for good. In a heap with holes the pads may land elsewhere each time: then
     nearly twice the size is taken and a part of it used.
     """
+    if size in _reserved:
+        return _reserved.pop(size)
     pads = []
     for _ in range(8):
         buffer = bytearray(size)

@@ -5,9 +5,12 @@ import gc, time, machine, micropython, uctypes
 
 gc.collect()
 print("heap_prompt", gc.mem_free())
-import pump.app
+from pump.hal import registers
 
-app = pump.app.App()
+registers.reserve(registers.QUEUE_BYTES)
+import pump.root
+
+app = pump.root.App()
 c = app.controller
 gc.collect()
 print("heap_app", gc.mem_free())
@@ -142,7 +145,7 @@ flag = machine.Pin(15, machine.Pin.OUT, value=0)
 
 
 def one_pass():
-    """As App.loop does it."""
+    """As root.App.loop does it."""
     try:
         app._pass()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""app.App with hal's parts replaced: what leaves the main loop, and what hello costs."""
+"""root.App with hal's parts replaced: what leaves the main loop, and what hello costs."""
 
 import gc
 import importlib
@@ -49,6 +49,7 @@ def board(monkeypatch):
         "clock": SimpleNamespace(Clock=lambda: board.clock),
         "serial": SimpleNamespace(Serial=lambda: board.port),
         "witness": SimpleNamespace(kept=lambda: None, forget=lambda: None),
+        "registers": SimpleNamespace(QUEUE_BYTES=16384, reserve=lambda size: None),
     }
     for name, fake in fakes.items():
         monkeypatch.setitem(sys.modules, f"pump.hal.{name}", fake)
@@ -58,10 +59,11 @@ def board(monkeypatch):
     monkeypatch.setattr(
         sys, "print_exception", lambda error, out: out.write(repr(error)), raising=False
     )
-    monkeypatch.delitem(sys.modules, "pump.app", raising=False)
-    board.module = importlib.import_module("pump.app")
+    monkeypatch.delitem(sys.modules, "pump.root", raising=False)
+    board.main = resources.firmware_module("app").main
+    board.module = importlib.import_module("pump.root")
     yield board
-    sys.modules.pop("pump.app", None)  # it holds the fakes
+    sys.modules.pop("pump.root", None)  # it holds the fakes
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_what_leaves_the_main_loop_ends_motion_first(app, board, leaves):
 
     app.link.poll = poll
     with pytest.raises(leaves):
-        board.module.main()
+        board.main()
     assert len(passes) == 4
     assert not board.dose.active and not board.pins.on
     assert app.controller.state == "alarm" and app.alarms.standing() == ["A_FAULT"]
@@ -114,9 +116,9 @@ def test_when_even_stopping_fails_the_chip_is_reset(app, board, leaves):
     app.controller.fault = fail
     if leaves is KeyboardInterrupt:
         with pytest.raises(leaves):
-            board.module.main()
+            board.main()
     else:
-        board.module.main()
+        board.main()
     assert board.resets == 1
 
 
@@ -130,7 +132,7 @@ def test_an_exception_in_a_pass_ends_motion_and_the_loop_goes_on(app, board):
         return bool(now)  # the last one: a break-in
 
     app.link.poll = poll
-    board.module.main()
+    board.main()
     assert left == [] and not board.dose.active and not board.pins.on
     fault = [event for event in app.events.since(0, 99) if event["e"] == "fault"]
     assert len(fault) == 1 and "once" in fault[0]["text"]
@@ -161,7 +163,7 @@ def test_a_record_of_a_run_that_makes_no_sense_does_not_keep_the_pump_from_start
 def test_a_status_fits_its_frame_whatever_stands(app, board, name, count):
     # After three days, with large figures: a host must be able to ask in an alarm above all.
     board.clock.now = 3 * 86_400_000_000
-    app._who.update(serial="e6614864d3215b2c", board="pico_tmc2209", tier="simulated")
+    app.who.update(serial="e6614864d3215b2c", board="pico_tmc2209", tier="simulated")
     app.controller.sensing = SimpleNamespace(now_pa=lambda controller: -137_895)
     run = app.controller.run
     run.order.name = name

@@ -92,7 +92,7 @@ def test_a_fall_and_a_leap_are_told_from_what_friction_and_flow_do():
     assert falls == [None, None, None, "A_DISCONNECT"]
     it.again()
     leaps = [it.look(pa, 10, 10) for pa in (20_000, 20_000, 27_944, 27_945)]
-    assert leaps == [None, None, None, "A_PRESSURE_LEAP"]
+    assert leaps == [None, None, None, "A_LEAP"]
 
 
 def test_friction_that_breaks_away_is_no_fall():
