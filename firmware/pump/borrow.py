@@ -16,7 +16,17 @@ def assembly():
 
 def order():
     """Return order.py: what makes an order of a text. At standstill: it takes 0.1 s."""
-    return _lend("order")
+    return _lend("order", "checks")
+
+
+def checks():
+    """Return checks.py: whether a rate, a volume, a bolus is allowed. At motion, too."""
+    return _lend("checks")
+
+
+def threshold():
+    """Return threshold.py: a new occlusion threshold. At motion, too."""
+    return _lend("threshold")
 
 
 def config():

@@ -6,7 +6,7 @@ ended, is course.py's.
 
 from micropython import const
 
-from pump import borrow, checks, sealed, shown, states
+from pump import borrow, sealed, shown, states
 from pump.dosing import Dosing
 from pump.errors import Refused
 from pump.run import Run
@@ -54,7 +54,7 @@ class Controller(Dosing):
             raise Refused("E_LIBRARY", self.library_fault)  # H7
         if direct:
             motor = self.motor
-            checks.check_room(new_order, motor.room(1), motor.room(-1), motor.al)
+            borrow.checks().check_room(new_order, motor.room(1), motor.room(-1), motor.al)
         self.pending.drop()  # a configuration: it would take this order away
         self.order = new_order
         self._unmet = 0
@@ -191,7 +191,7 @@ class Controller(Dosing):
             raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
         if item.kind not in ("infuse", "withdraw", "basal"):
             raise Refused("E_STATE", "the rate of a %s is the order's" % item.kind)
-        checks.check_rate(rate_al_per_h, self.config["limits"])
+        borrow.checks().check_rate(rate_al_per_h, self.config["limits"])
         if self.run.order.library and item.way > 0:
             self.run.order.library.check("rate", rate_al_per_h)
         return item
@@ -246,7 +246,7 @@ class Controller(Dosing):
             raise Refused("E_CONFIG", "this board has no force sensor", next_step="see `help`")
         if threshold_npa is None:
             return self.sensing.view(self)
-        return self.sensing.propose(threshold_npa, self.pending)
+        return borrow.threshold().propose(self.sensing, threshold_npa, self.pending)
 
     # -- time ---------------------------------------------------------------------------------
 

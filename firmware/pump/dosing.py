@@ -6,7 +6,7 @@ The part of the controller between what follows by itself (course.py) and all ot
 
 # A part of a class: what the others set and have, a type checker can't see here.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-from pump import arith, checks, states
+from pump import arith, borrow, states
 from pump.alarms import text_of
 from pump.attention import Attention
 from pump.errors import Refused
@@ -40,8 +40,8 @@ class Dosing(Attention):
             left = self.pause_left_ms()
             if item.way:
                 left = arith.duration_of(item.left() * motor.al, item.rate)
-            rate_al_per_h = checks.square_rate(volume_al, duration_ms, lockout, left)
-        checks.check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
+            rate_al_per_h = borrow.checks().square_rate(volume_al, duration_ms, lockout, left)
+        borrow.checks().check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
         if self.run.order.library:
             self.run.order.library.bolus(volume_al, rate_al_per_h, square)
         self._check_way(1)

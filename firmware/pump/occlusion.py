@@ -6,7 +6,7 @@ where the board has a force sensor. Why so: docs/decisions/0015-occlusion.md.
 
 from micropython import const
 
-from pump import sealed, shown, states
+from pump import states
 from pump.errors import Refused
 from pump.pressure import Pressure
 
@@ -17,17 +17,13 @@ _SILENT_MS = const(2000)
 _WINDOW_MS = const(600_000)  # of D7 and D8: rolling 10 min
 _REPEATS = const(3)
 _CALM_MS = const(5000)  # five times resistance by compliance of an ordinary line (docs/model.md)
-_NPA = const(1_000_000_000)
-_LEAST_PA = const(10_000)
-_MOST_PA = const(137_895)
-_SHOW = (("kPa", 12, 0),)  # as quantity.py reads it
 
 
 class Sensing:
     """``sensor``: hal's, with read(); ``config``: the configuration in force."""
 
     def __init__(self, clock, events, alarms, sensor, config):
-        self._clock, self._events, self._alarms = clock, events, alarms
+        self._clock, self.events, self._alarms = clock, events, alarms
         self._sensor = sensor
         self._restart = None
         if config["force"]["auto_restart"]:
@@ -132,7 +128,7 @@ class Sensing:
         if ended != "stopped":
             code = ended  # it had stopped by itself before
         pa = self.pressure.pressure_pa(1)
-        self._events.add("pressure", run=c.run.id, pressure_pa=pa, code=code)
+        self.events.add("pressure", run=c.run.id, pressure_pa=pa, code=code)
         c.alarm(code)
         self._strike(c, code)
         if code == "A_OCCLUSION":
@@ -192,7 +188,7 @@ class Sensing:
         c.journal.touch()
         pa = self._fresh_pa(-1)
         steps = self._began - c.motor.position
-        self._events.add("backoff", run=c.run.id, steps=steps, pressure_pa=pa)
+        self.events.add("backoff", run=c.run.id, steps=steps, pressure_pa=pa)
         if self._restart is not None:
             self._restart.consider(c, pa, self.pressure.threshold_pa)
 
@@ -203,33 +199,6 @@ class Sensing:
         if self._backing is not None:
             raise Refused("E_STATE", "the plunger backs off", next_step="try again in a moment")
 
-    def propose(self, threshold_npa, pending):
-        """Check a new occlusion threshold; confirm puts it in force, at motion too."""
-        most = _kpa(_MOST_PA * _NPA)
-        pa = threshold_npa // _NPA  # at most 1 Pa early
-        if not _LEAST_PA <= pa <= _MOST_PA:
-            near = most if pa > _MOST_PA else _kpa(_LEAST_PA * _NPA)
-            raise Refused("E_LIMIT", "an occlusion is 10 kPa to " + most, limit=near, nearest=near)
-        old = self.pressure.threshold_pa
-
-        def act():
-            self.pressure.set_threshold(pa)
-            self._events.add("threshold", old_pa=old, pressure_pa=pa)
-            return {"threshold_pa": pa}
-
-        reply = pending.propose(
-            sealed.crc_hex("occlusion %d %d" % (old, pa)),
-            act,
-            lambda: self.pressure.threshold_pa == old,
-        )
-        reply["old"] = _kpa(old * _NPA)
-        reply["new"] = _kpa(threshold_npa)
-        return reply
-
     def view(self, c):
         """Return threshold and pressure."""
         return {"threshold_pa": self.pressure.threshold_pa, "pressure_pa": self.now_pa(c)}
-
-
-def _kpa(npa):
-    return shown.format(npa, "pressure", _SHOW)

@@ -120,10 +120,7 @@ NEEDS_VIPER = needs_viper()
 
 @pytest.mark.parametrize(
     "name",
-    sorted(
-        {file.stem for file in CORE if file.name not in ROOTS} - NEEDS_VIPER - {"__init__"}
-        | ON_BOTH
-    ),
+    sorted({f.stem for f in CORE if f.name not in ROOTS} - NEEDS_VIPER - {"__init__"} | ON_BOTH),
 )
 def test_core_modules_import_on_cpython(name):
     resources.firmware_module(name)

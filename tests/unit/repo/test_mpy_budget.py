@@ -16,6 +16,8 @@ BORROWED = tuple(  # borrow.py gives it back
     for name in (
         "assembly",
         "order",
+        "checks",
+        "threshold",
         "config",
         "recovery",
         "words",
