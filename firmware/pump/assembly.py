@@ -76,10 +76,11 @@ def _build(app, config):
     """Make the motion parts for a configuration; its pins are fixed until the next reset."""
     from pump.motor import Motor
 
-    if app.hardware is None:
-        _wire(app, config["board"])
+    hardware = app.hardware
+    if hardware is None:
+        hardware = app.hardware = _wire(app, config["board"])
         gc.collect()
-    _, pins, dose = app.hardware
+    _, pins, dose = hardware
     app.controller.configure(config, Motor(config, pins, dose, app.events))
     if "force" in config:
         from pump.hal.force_adc import ForceAdc
@@ -91,7 +92,10 @@ def _build(app, config):
 
 
 def _wire(app, board):
-    """Open the pins of a board section. Imported are the modules of what the board has."""
+    """Open the pins of a board section; return it, the pins and the dose loop.
+
+    Imported are the modules of what the board has.
+    """
     from pump import hal
     from pump.dose_loop import DoseLoop, TickWake
     from pump.hal import registers, watched
@@ -121,7 +125,7 @@ def _wire(app, board):
         from pump.signals import Signals
 
         app.alarms.voice = Signals(Annunciator(used["buzzer"], used["lamp_red"]))
-    app.hardware = (board, pins, dose)
+    return (board, pins, dose)
 
 
 def configure(app, text):

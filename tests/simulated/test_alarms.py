@@ -149,7 +149,7 @@ def test_it_sounds_says_acts_and_outlasts_a_reset(code: str) -> None:
             bench.control(END_CAUSE[code])
         if clears == "load":
             bench.pump.load(25 * ML)
-        bench.advance(SECOND)
+        bench.advance(35 * SECOND)  # the supply is looked at every 30 s
         bench.pump.clear()
         bench.advance(SECOND)
         assert code not in standing(bench)
