@@ -37,9 +37,10 @@ def begin(app):
     if config is not None:
         _build(app, config)
     borrow.take("library").boot(app.controller)
-    found = _recall(app, config)
+    recovery = borrow.recovery()
+    found = _recall(app, config, recovery)
     if found is not None:
-        app.controller.interrupted(found)
+        recovery.show(app.controller, found)
 
 
 def _stored(app):
@@ -55,7 +56,7 @@ def _stored(app):
     return config
 
 
-def _recall(app, config):
+def _recall(app, config, recovery):
     """Return the run that a reset cut short, or None."""
     from pump.hal import witness
 
@@ -63,7 +64,7 @@ def _recall(app, config):
     try:
         record = journal.recall()
         if record is not None:
-            found = borrow.recovery().recover(journal, record, config, witness.kept())
+            found = recovery.recover(journal, record, config, witness.kept())
     except Exception as error:  # damaged, or another release's: the pump must start
         app.alarms.raise_("A_STORE")
         text = "the record of a run is damaged: %r" % error
@@ -147,7 +148,7 @@ def configure(app, text):
     return {"config_crc": crc, "reset": False}
 
 
-def identity(app):
+def identity(app, heap_free):
     """Return what hello answers."""
     config = app.controller.config
     return {
@@ -168,5 +169,5 @@ def identity(app):
         "open": True,
         "last_event": app.events.last,
         "device_ms": app.clock.ms(),
-        "heap_free": app.free_heap(),
+        "heap_free": heap_free,
     }

@@ -19,13 +19,33 @@ def order():
     return _lend("order", "checks")
 
 
+def planning():
+    """Return planning.py: commands for what comes before a start. At motion, too."""
+    return _lend("planning")
+
+
 def checks():
     """Return checks.py: whether a rate, a volume, a bolus is allowed. At motion, too."""
     return _lend("checks")
 
 
+def dose_on_top():
+    """Return dose_on_top.py: whether a clinician's dose may be given now. At motion, too."""
+    return _lend("dose_on_top", "checks")
+
+
+def backoff():
+    """Return backoff.py: what draws the plunger back after an occlusion. Just after motion."""
+    return _lend("backoff")
+
+
+def starting():
+    """Return starting.py: what takes an order and begins it. At standstill."""
+    return _lend("starting")
+
+
 def threshold():
-    """Return threshold.py: a new occlusion threshold. At motion, too."""
+    """Return threshold.py: the occlusion threshold, or another. At motion, too."""
     return _lend("threshold")
 
 

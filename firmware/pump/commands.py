@@ -1,7 +1,9 @@
 """The command table: what a host or a person may ask, with units, and what answers it.
 
 Both forms of the line, frames and plain words, end here. The table is served to the host at
-connect, so names and limits can't drift apart.
+connect, so names and limits can't drift apart. What answers is found by the command's name: a
+method below; or planning.py, for what is asked at standstill only; or else the controller, whose
+method then takes the arguments in the table's order.
 """
 
 import json
@@ -9,11 +11,12 @@ import json
 from pump import borrow
 from pump.errors import Refused
 
-_UPLOAD_MAX = 8192
-_CHUNK = 512
 _WHOLE_MAX = 1 << 30  # indexes, sizes and milliseconds: small integers on the chip
 _ALARMS = 8  # in one reply
 _PAGE = 700  # characters of events in one reply
+
+_DOSE = (("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
+         ("duration_ms", "duration", False))  # fmt: skip
 
 # name: ((argument, kind, required), ...). A kind is one of quantity's, or text, whole. What each
 # is for says words.HELP.
@@ -27,12 +30,9 @@ TABLE = {
     "config_get": (("offset", "whole", True),),
     "order": (("size", "whole", True),),
     "plan": (),
-    "infuse": (("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
-               ("duration_ms", "duration", False)),
-    "withdraw": (("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
-                 ("duration_ms", "duration", False)),
-    "bolus": (("volume_al", "volume", False), ("rate_al_per_h", "rate", False),
-              ("duration_ms", "duration", False)),
+    "infuse": _DOSE,
+    "withdraw": _DOSE,
+    "bolus": _DOSE,
     "bolus_now": (("volume_al", "volume", True), ("rate_al_per_h", "rate", False),
                   ("duration_ms", "duration", False)),
     "demand": (),
@@ -57,6 +57,10 @@ TABLE = {
     "maintenance": (),
     "help": (),
 }  # fmt: skip
+
+# Answered by planning.py.
+_PLANNING = ("commands", "help", "put", "config", "config_get", "library", "order", "infuse",
+             "withdraw", "bolus", "plan")  # fmt: skip
 
 
 class Commands:
@@ -87,38 +91,21 @@ class Commands:
                 raise Refused("E_ARG", "%s is a whole number" % key)
             elif kind == "whole" and value >= _WHOLE_MAX:
                 raise Refused("E_ARG", "%s is too large" % key, limit=str(_WHOLE_MAX - 1))
-        return getattr(self, "_" + name)(args)
+        if name in _PLANNING:
+            return borrow.planning().answer(name, self._app, args, self._slots)
+        own = getattr(self, "_" + name, None)
+        if own is not None:
+            return own(args)
+        return getattr(self._app.controller, name)(*[args.get(key) for key in names])
 
     # -- the pump describes itself ------------------------------------------------------------
 
     def _hello(self, args):
         return self._app.identity()
 
-    def _commands(self, args):
-        names = sorted(TABLE)
-        first = args.get("from") or 0
-        view = []
-        texts = borrow.words().HELP
-        for name in names[first : first + 3]:
-            view.append(
-                {
-                    "name": name,
-                    "help": texts[name],
-                    "args": [
-                        {"name": key, "unit": kind, "required": required}
-                        for key, kind, required in TABLE[name]
-                    ],
-                }
-            )
-        after = first + 3
-        return {"commands": view, "next": after if after < len(names) else None}
-
     def _bye(self, args):
         self._app.link.leave()
         return {}
-
-    def _help(self, args):
-        return {"commands": sorted(TABLE)}
 
     def _status(self, args):
         self._look()
@@ -141,132 +128,15 @@ class Commands:
         self._app.link.watch(args["ms"])
         return {"ms": args["ms"]}
 
-    # -- configuration and orders -------------------------------------------------------------
-
-    def _put(self, args):
-        slot, offset, data = args["slot"], args["offset"], args["data"]
-        if slot not in self._slots:
-            raise Refused("E_ARG", "slot is config or order")
-        if slot == "library":
-            return self._shelf().put(self._app.controller, args, self._slots)
-        held = "" if offset == 0 else self._slots[slot]
-        if offset > len(held):
-            raise Refused("E_ARG", "%s has %d characters so far" % (slot, len(held)))
-        if offset + len(data) > _UPLOAD_MAX or len(data) > _CHUNK:
-            raise Refused("E_SIZE", "at most %d characters, %d a part" % (_UPLOAD_MAX, _CHUNK))
-        self._slots[slot] = held[:offset] + data
-        return {"size": offset + len(data)}
-
-    def _take(self, slot, size):
-        text = self._slots[slot]
-        if len(text) != size or not size:
-            raise Refused("E_SIZE", "%s has %d of %d characters" % (slot, len(text), size))
-        self._slots[slot] = ""
-        return text
-
-    def _config(self, args):
-        text = self._take("config", args["size"])
-        return self._app.controller.propose_config(text, self._app.configure)
+    # -- what changes, and what alarms --------------------------------------------------------
 
     def _confirm(self, args):
         self._look()
         return self._app.controller.pending.confirm(args["digest"])
 
-    def _config_get(self, args):
-        text = self._app.config_text()
-        at = args["offset"]
-        return {"data": text[at : at + _CHUNK], "size": len(text)}
-
-    def _library(self, args):
-        return self._shelf().command(self._app.controller, args)
-
-    def _shelf(self):
-        self._app.controller.may_plan()
-        return borrow.take("library")
-
-    def _order(self, args):
-        controller = self._need_config()
-        controller.may_plan()  # before the time that a look at it takes
-        text = self._take("order", args["size"])
-        made = borrow.order().unseal(text, controller.config)
-        if made.drug is not None:
-            self._shelf().hold(controller, made)
-        return self._plan_view(controller.plan(made, False))
-
-    def _need_config(self):
-        controller = self._app.controller
-        if controller.config is None:
-            raise Refused("E_CONFIG", "the pump has no configuration")
-        return controller
-
-    def _direct(self, mode, args):
-        controller = self._need_config()
-        controller.may_plan()
-        made = borrow.order().direct(mode, args, controller.config)
-        return self._plan_view(controller.plan(made, True))
-
-    def _infuse(self, args):
-        return self._direct("infuse", args)
-
-    def _withdraw(self, args):
-        return self._direct("withdraw", args)
-
-    def _bolus(self, args):
-        return self._direct("bolus", args)
-
-    def _bolus_now(self, args):
-        rate, duration = args.get("rate_al_per_h"), args.get("duration_ms")
-        return self._app.controller.bolus_now(args["volume_al"], rate, duration)
-
-    def _demand(self, args):
-        return self._app.controller.demand()
-
-    def _pca(self, args):
-        return self._app.controller.pca()
-
-    def _hold(self, args):
-        return self._app.controller.hold()
-
-    def _plan(self, args):
-        return self._plan_view(self._app.controller.plan_view())
-
-    def _plan_view(self, plan):
-        # Fifty stretches do not fit a line; the host has the order it sent.
-        plan = dict(plan)
-        count = len(plan["stretches"])
-        plan["stretches"] = [
-            {"mode": mode, "rate_al_per_h": rate, "steps": steps, "duration_ms": ms}
-            for mode, rate, steps, ms in plan["stretches"][:4]
-        ]
-        plan["stretch_count"] = count
-        return plan
-
-    # -- motion -------------------------------------------------------------------------------
-
-    def _start(self, args):
-        return self._app.controller.start(args.get("order_crc"))
-
-    def _pause(self, args):
-        return self._app.controller.pause()
-
-    def _resume(self, args):
-        return self._app.controller.resume()
-
-    def _stop(self, args):
-        return self._app.controller.stop()
-
     def _rate(self, args):
         self._look()
         return self._app.controller.propose_rate(args["rate_al_per_h"])
-
-    def _occlusion(self, args):
-        return self._app.controller.occlusion(args.get("threshold_npa"))
-
-    def _load(self, args):
-        return self._app.controller.load(args["volume_al"])
-
-    def _clear(self, args):
-        return self._app.controller.clear()
 
     def _alarms(self, args):
         self._look()

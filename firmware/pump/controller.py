@@ -4,12 +4,13 @@ Owns the run. Asks the motor to move, never the hardware. What follows by itself
 ended, is course.py's.
 """
 
+# What another part of the class sets and has, a type checker can't see here.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 from micropython import const
 
-from pump import borrow, sealed, shown, states
+from pump import borrow, shown, states
 from pump.dosing import Dosing
 from pump.errors import Refused
-from pump.run import Run
 
 _WAIT_PAUSED_MS = const(1000)
 _WAIT_ENDING_MS = const(2)
@@ -20,18 +21,6 @@ class Controller(Dosing):
     """What a host or a person may ask, in which state, and what is due."""
 
     # -- configuration ------------------------------------------------------------------------
-
-    def propose_config(self, text, configure):
-        """Check a sealed configuration; ``configure(text)`` puts it in force when confirmed."""
-        self._need(states.IDLE, states.READY)
-        config = borrow.config()
-        new, old = config.check(text), self.config
-        reply = self.pending.propose(new["crc"], lambda: configure(text))
-        reply["old"] = old and config.named(old)
-        reply["new"] = config.named(new)
-        reply["old_al_per_step"] = old and old["motion"]["al_per_step"]
-        reply["new_al_per_step"] = new["motion"]["al_per_step"]
-        return reply
 
     def configure(self, config, motor):
         """Put a configuration in force. Nothing is loaded and no order is kept."""
@@ -48,66 +37,15 @@ class Controller(Dosing):
 
     def plan(self, new_order, direct):
         """Take an order and wait for start. ``direct``: it came as a command, without a fill."""
-        self._need(states.IDLE, states.READY)
-        self._need_config()
-        if self.library_fault:
-            raise Refused("E_LIBRARY", self.library_fault)  # H7
-        if direct:
-            motor = self.motor
-            borrow.checks().check_room(new_order, motor.room(1), motor.room(-1), motor.al)
-        self.pending.drop()  # a configuration: it would take this order away
-        self.order = new_order
-        self._unmet = 0
-        self._go(states.READY)
-        self._events.add(
-            "order", name=new_order.name, crc=new_order.crc, ordered_steps=new_order.total_steps()
-        )
-        return self.plan_view()
+        return borrow.starting().plan(self, new_order, direct)
 
     def plan_view(self):
         """Return the plan of the order that waits or runs."""
-        if self.order is None:
-            raise Refused("E_STATE", "there is no order")
-        # An order needs a step more than there is when its volume reaches one.
-        held_al = (self.motor.room(1) + 1) * self.motor.al - 1
-        return self.order.view(self.config["syringe"], self.motor.al, held_al)
+        return borrow.starting().plan_view(self)
 
     def start(self, crc=None):
         """Begin the order. ``crc``: that of the order the host has shown, to be sure."""
-        self._need(states.READY)
-        if crc is not None and crc != self.order.crc:
-            raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
-        self._check_way(next(self.order.items()).way)
-        self._alarms.end("A_RESET", self._events)
-        self._forget_button()
-        if self.order.steps[0].pca is not None:
-            self._prescribe(self._unmet)
-            self._patient.begin()
-        if self.order.fill_al is not None:
-            self._load(self.order.fill_al)
-        self.pending.drop()
-        self._runs += 1
-        self.run = Run("%d-%d" % (self._events.boot, self._runs), self.order, self.motor.al)
-        try:
-            self.journal.open(self.run)
-        except OSError:
-            self._alarm("A_STORE")
-        self.journal.touch()
-        self._keep()  # before it moves: no reset finds a pump that knows nothing of it
-        self.order.text = None  # up to 8 kB, and kept now
-        self._watchdog.arm()
-        self.motor.forget_break()
-        library = self.order.library
-        self._events.add(
-            "start",
-            run=self.run.id,
-            ordered_steps=self.run.ordered,
-            duration_ms=self.order.duration_ms(),
-            name=self.order.name,
-            library=library and library.named,
-        )
-        self._next_leg()
-        return {"run": self.run.id}
+        return borrow.starting().start(self, crc)
 
     def pause(self):
         """Stand still; the order stays. Pausing twice changes nothing."""
@@ -156,20 +94,7 @@ class Controller(Dosing):
 
     def propose_rate(self, rate_al_per_h):
         """Check a new rate for the item under way. It comes into effect when it is confirmed."""
-        item = self._may_change(rate_al_per_h)
-        if self._controlled():
-            self._patient.check_basal(rate_al_per_h)
-        old = item.rate
-        change = "%s %d %d %d" % (self.run.id, item.number, old, rate_al_per_h)
-        reply = self.pending.propose(
-            sealed.crc_hex(change),
-            lambda: self.change_rate(rate_al_per_h),
-            lambda: self.run.item() is item and item.rate == old,
-        )
-        reply["old"] = shown.format(old, "rate")
-        reply["new"] = shown.format(rate_al_per_h, "rate")
-        reply["old_al_per_h"], reply["new_al_per_h"] = old, rate_al_per_h
-        return reply
+        return borrow.checks().propose_rate(self, rate_al_per_h)
 
     def change_rate(self, rate_al_per_h):
         """Change the rate in effect; the ordered volume stays, the end moves."""
@@ -244,9 +169,7 @@ class Controller(Dosing):
         """Propose another occlusion threshold; without one, return threshold and pressure."""
         if self.sensing is None:
             raise Refused("E_CONFIG", "this board has no force sensor", next_step="see `help`")
-        if threshold_npa is None:
-            return self.sensing.view(self)
-        return borrow.threshold().propose(self.sensing, threshold_npa, self.pending)
+        return borrow.threshold().answer(self, threshold_npa)
 
     # -- time ---------------------------------------------------------------------------------
 

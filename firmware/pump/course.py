@@ -53,38 +53,6 @@ class Course:
         self._unmet = 0  # demands since the order was planned, before it began
         self._warn_ms = 0  # when to look again whether the syringe is nearly empty
 
-    # -- a reset ------------------------------------------------------------------------------
-
-    def interrupted(self, found):
-        """Show what a reset cut short (recovery.Interrupted). Nothing moves."""
-        run, why = found.run, found.why
-        if found.held and why is None:
-            why = "it was held, and nobody holds it now"
-        if run is not None:
-            self.run, self.order = run, None if run.ended else run.order
-            self.motor.take_over(found.plunger, found.number)
-            self._bolus.take_over(run)
-            if run.ended:
-                why = "the order was done; it kept the vein open"
-            elif run.item() is None or why is not None:
-                self._close("reset")
-            else:
-                self._go(states.INTERRUPTED)
-                if self._controlled():
-                    self._recall_patient()
-        commanded, witnessed, booked_in = found.counts[:3]
-        self._events.add(
-            "interrupted",
-            run=found.id,
-            commanded_steps=commanded,
-            witnessed_steps=witnessed,
-            booked_in=booked_in,
-            uncertain_steps=run.uncertain if run else None,
-            why=why,
-        )
-        self._alarm("A_RESET")
-        self.journal.touch()
-
     # -- what follows -------------------------------------------------------------------------
 
     def _next_leg(self):

@@ -6,7 +6,7 @@ The part of the controller between what follows by itself (course.py) and all ot
 
 # A part of a class: what the others set and have, a type checker can't see here.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
-from pump import arith, borrow, states
+from pump import borrow, states
 from pump.alarms import text_of
 from pump.attention import Attention
 from pump.errors import Refused
@@ -16,40 +16,10 @@ class Dosing(Attention):
     """What gives a dose, or says why not."""
 
     def bolus_now(self, volume_al, rate_al_per_h, duration_ms=None):
-        """Give a dose on top of the run; the order's own rate and volume stay.
-
-        At a rate: it suspends a square bolus under way (C3). Or square, spread evenly over a
-        duration (C4): one at a time (C5), and none while another dose is given.
-        """
-        self._need_run()
-        square = duration_ms is not None
-        if (rate_al_per_h is not None) == square:
-            raise Refused("E_ARG", "give exactly one of rate, duration")
-        item, motor = self.run.beneath(), self.motor
-        if self.state == states.PAUSED and self._resume_at is None:
-            raise Refused("E_STATE", "not while paused", next_step="resume first")
-        busy = self._then is not None or motor.taking_up
-        given = self.run.item()
-        if given is not item and (square or given is not self._bolus.square):
-            busy = True  # a dose under way leaves room for none but a normal one over a square one
-        if item is None or item.way < 0 or item.kind == "bolus" or busy:
-            raise Refused("E_STATE", "no bolus can begin now", next_step="see `status`, try again")
-        flowing = item.rate if item.way and item.kind != "kvo" else 0
-        if square:
-            lockout = self.run.order.steps[0].pca[2] if self._controlled() else 0
-            left = self.pause_left_ms()
-            if item.way:
-                left = arith.duration_of(item.left() * motor.al, item.rate)
-            rate_al_per_h = borrow.checks().square_rate(volume_al, duration_ms, lockout, left)
-        borrow.checks().check_bolus(volume_al, rate_al_per_h, flowing, self.config, motor.room(1))
-        if self.run.order.library:
-            self.run.order.library.bolus(volume_al, rate_al_per_h, square)
-        self._check_way(1)
-        if self._controlled():
-            why = self._patient.bolus(volume_al, rate_al_per_h, motor.room(1) * motor.al, square)
-            if why is not None:
-                raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
-        return self._give(volume_al, rate_al_per_h, square)
+        """Give a dose on top of the run, at a rate or spread evenly over a duration; the order's
+        own rate and volume stay. Whether it may be is dose_on_top.py's to say."""
+        rate = borrow.dose_on_top().admit(self, volume_al, rate_al_per_h, duration_ms)
+        return self._give(volume_al, rate, duration_ms is not None)
 
     def demand(self, trusted=True):
         """The patient asks for a dose: given, or denied with the reason; both are counted, also

@@ -8,7 +8,6 @@ from micropython import const
 from pump import arith, planner
 from pump import tick as t
 from pump.journal import STEPS
-from pump.leg import Leg
 
 _ERASE_US = const(500_000)  # a flash sector takes 0.4 s at worst
 _QUIET_HZ = const(10_000)  # up to here the queue is that long, so the record is kept (course.py)
@@ -139,6 +138,8 @@ class Motor:
 
     def start(self, run):
         """Begin the run's next leg, taking up backlash first where the direction turns."""
+        from pump.leg import Leg
+
         way = run.item().way
         if run is not self._run or way < 0:
             self._refill = 0  # what was drawn back is in the syringe, and no longer this run's

@@ -6,7 +6,7 @@ where the board has a force sensor. Why so: docs/decisions/0015-occlusion.md.
 
 from micropython import const
 
-from pump import states
+from pump import borrow, states
 from pump.errors import Refused
 from pump.pressure import Pressure
 
@@ -23,7 +23,7 @@ class Sensing:
     """``sensor``: hal's, with read(); ``config``: the configuration in force."""
 
     def __init__(self, clock, events, alarms, sensor, config):
-        self._clock, self.events, self._alarms = clock, events, alarms
+        self.clock, self.events, self._alarms = clock, events, alarms
         self._sensor = sensor
         self._restart = None
         if config["force"]["auto_restart"]:
@@ -42,16 +42,14 @@ class Sensing:
         self._stood = True
         self._steps = 0  # the plunger's place at the last look
         self._rate = 0  # at the last look
-        self._backing = None  # the motion that backs off
-        self._rest_pa = 0  # ... down to this pressure
-        self._began = 0  # ... from this place
+        self._backing = None  # backoff.BackOff while it lasts
         self._strikes = []  # (ms, code) of alarms that a person answered, of the last 10 min
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _read(self):
+    def read(self):
         """Take a reading; return False when there has been none for too long."""
-        now = self._clock.ms()
+        now = self.clock.ms()
         if now - self._heard_ms > _SILENT_MS:
             self.pressure.forget()
         counts = self._sensor.read()
@@ -59,32 +57,34 @@ class Sensing:
             self._heard_ms = now
         return now - self._heard_ms <= _SILENT_MS
 
-    def _fresh_pa(self, way):
+    def fresh_pa(self, way):
         """Return the pressure at standstill, where the mean would be what it was on the way."""
         counts = self._sensor.read()
         if counts is not None:
             self.pressure.forget()
             if self.pressure.take(counts):
-                self._heard_ms = self._clock.ms()
+                self._heard_ms = self.clock.ms()
         return self.pressure.pressure_pa(way)
 
     def now_pa(self, c):
         """Return the pressure for the status, None when the sensor says nothing."""
         if not c.motor.moving:
-            return self._fresh_pa(0)
+            return self.fresh_pa(0)
         back = self._backing is not None or c.state == states.WITHDRAWING
         return self.pressure.pressure_pa(-1 if back else 1)
 
     def wait_ms(self, moving):
         """Return how soon main must look again."""
         due = self._due_ms if moving else self._restart and self._restart.due_ms
-        return 2000 if due is None else max(0, due - self._clock.ms())
+        if self._backing is not None:
+            due = self._backing.due_ms
+        return 2000 if due is None else max(0, due - self.clock.ms())
 
     # -- in motion ----------------------------------------------------------------------------
 
     def look(self, c):
         """The run goes on: is it time to look, and is anything the matter?"""
-        now = self._clock.ms()
+        now = self.clock.ms()
         if now < self._due_ms and not self._stood:
             return
         motor, pressure = c.motor, self.pressure
@@ -106,7 +106,7 @@ class Sensing:
             self._calm_ms = now + _CALM_MS
         self._rate = rate
         self._due_ms = now + (_SLOW_MS if rate <= self._slow_rate else _LOOK_MS)
-        if not self._read():
+        if not self.read():
             self._trip(c, "A_FORCE")
             return
         pa = pressure.pressure_pa(1)
@@ -123,7 +123,6 @@ class Sensing:
 
     def _trip(self, c, code):
         """Stop at once, whatever the rate, and alarm; then take back what the line holds."""
-        motor = c.motor
         ended = c.halt_now()
         if ended != "stopped":
             code = ended  # it had stopped by itself before
@@ -132,17 +131,11 @@ class Sensing:
         c.alarm(code)
         self._strike(c, code)
         if code == "A_OCCLUSION":
-            steps, self._rest_pa = self.pressure.rise(motor.position)
-            steps = min(steps, motor.room(-1))
-            if steps > 0 and motor.blocked(-1) is None:
-                self._began = motor.position
-                motor.back_off(steps)
-                self._backing = motor.number
-                self._due_ms = 0
+            self._backing = borrow.backoff().begin(self, c)
 
     def _strike(self, c, code):
         """D8: what comes back three times in 10 min needs more than another start."""
-        since = self._clock.ms() - _WINDOW_MS
+        since = self.clock.ms() - _WINDOW_MS
         self._strikes = [each for each in self._strikes if each[0] > since]
         self._strikes.append((since + _WINDOW_MS, code))
         if len([1 for each in self._strikes if each[1] == code]) >= _REPEATS:
@@ -154,43 +147,19 @@ class Sensing:
         """Back off, or restart. Return True while the motor is this one's, not the run's."""
         motor = c.motor
         if self._backing is not None:
-            if motor.moving and motor.number == self._backing:
-                self._back(c)
-            if not motor.moving or motor.number != self._backing:
-                self._backed(c)
-            return self._backing is not None
+            if self._backing.serve(c):
+                return True
+            self._backing = None
+            if self._restart is not None:
+                self._restart.consider(c, self.fresh_pa(-1), self.pressure.threshold_pa)
+            return False
         if not motor.moving:
             self._stood = True
             if self._restart is not None and self._restart.due():
-                pa = self._fresh_pa(-1)
+                pa = self.fresh_pa(-1)
                 if self._restart.begin(c, pa, self.pressure.threshold_pa):
                     self._strikes = [each for each in self._strikes if each[1] != "A_OCCLUSION"]
         return False
-
-    def _back(self, c):
-        motor = c.motor
-        ended = motor.poll()
-        if ended in ("break", None):
-            now = self._clock.ms()
-            if now >= self._due_ms:
-                self._due_ms = now + _LOOK_MS
-                if not self._read() or self.pressure.pressure_pa(-1) <= self._rest_pa:
-                    ended = "enough"
-            if ended is not None:
-                ended = motor.stop()
-        if ended not in (None, "stopped", "takeup"):
-            c.alarm(ended)
-
-    def _backed(self, c):
-        self._backing = None
-        if not c.motor.moving:
-            c.motor.release()
-        c.journal.touch()
-        pa = self._fresh_pa(-1)
-        steps = self._began - c.motor.position
-        self.events.add("backoff", run=c.run.id, steps=steps, pressure_pa=pa)
-        if self._restart is not None:
-            self._restart.consider(c, pa, self.pressure.threshold_pa)
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -198,7 +167,3 @@ class Sensing:
         """Raise Refused while the plunger backs off."""
         if self._backing is not None:
             raise Refused("E_STATE", "the plunger backs off", next_step="try again in a moment")
-
-    def view(self, c):
-        """Return threshold and pressure."""
-        return {"threshold_pa": self.pressure.threshold_pa, "pressure_pa": self.now_pa(c)}

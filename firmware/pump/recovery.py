@@ -6,7 +6,7 @@ controller shows the interrupted order, and goes on only when a person says so.
 
 from micropython import const
 
-from pump import borrow, dose_loop, sealed
+from pump import borrow, dose_loop, sealed, states
 from pump.errors import Refused
 from pump.run import Run
 
@@ -68,6 +68,37 @@ def recover(journal, record, config, counted):
     except OSError:
         pass  # the controller keeps it again, and says so if it can't
     return found
+
+
+def show(c, found):
+    """Let the controller ``c`` show what a reset cut short (an Interrupted). Nothing moves."""
+    run, why = found.run, found.why
+    if found.held and why is None:
+        why = "it was held, and nobody holds it now"
+    if run is not None:
+        c.run, c.order = run, None if run.ended else run.order
+        c.motor.take_over(found.plunger, found.number)
+        c._bolus.take_over(run)
+        if run.ended:
+            why = "the order was done; it kept the vein open"
+        elif run.item() is None or why is not None:
+            c._close("reset")
+        else:
+            c._go(states.INTERRUPTED)
+            if c._controlled():
+                c._recall_patient()
+    commanded, witnessed, booked_in = found.counts[:3]
+    c._events.add(
+        "interrupted",
+        run=found.id,
+        commanded_steps=commanded,
+        witnessed_steps=witnessed,
+        booked_in=booked_in,
+        uncertain_steps=run.uncertain if run else None,
+        why=why,
+    )
+    c._alarm("A_RESET")
+    c.journal.touch()
 
 
 class _Books:

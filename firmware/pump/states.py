@@ -1,4 +1,7 @@
-"""The controller's states as a table: what each means, whether it moves, and where it may go."""
+"""The controller's states as a table: whether each moves, and where it may go.
+
+What each means, in words, is words.STATES.
+"""
 
 IDLE = "idle"
 READY = "ready"
@@ -13,24 +16,20 @@ FAULT = "fault"
 BOLUS = "bolus"
 INTERRUPTED = "interrupted"
 
-# state: (meaning, moving, states that may follow)
+# state: (moving, states that may follow)
 TABLE = {
-    SELFTEST: ("testing itself after power-on", False, (IDLE, FAULT)),
-    IDLE: ("no order", False, (READY, INTERRUPTED, MAINTENANCE, ALARM)),
-    READY: ("an order is planned and waits for start", False,
-            (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM)),
-    INFUSING: ("delivering", True, (WITHDRAWING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
-    WITHDRAWING: ("filling the syringe", True, (INFUSING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
-    BOLUS: ("delivering a bolus", True, (INFUSING, WITHDRAWING, KVO, PAUSED, ALARM, IDLE)),
-    KVO: ("keeping the vein open: between doses, or after the order", True,
-          (INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM, IDLE)),
-    PAUSED: ("an order is under way and stands", False,
-             (INFUSING, WITHDRAWING, BOLUS, KVO, IDLE, ALARM)),
-    ALARM: ("an alarm has stopped the pump", False, (PAUSED, IDLE, ALARM)),
-    INTERRUPTED: ("a reset cut an order short; a person resumes or stops it", False,
-                  (INFUSING, WITHDRAWING, BOLUS, KVO, PAUSED, IDLE, ALARM)),
-    MAINTENANCE: ("at the REPL; nothing can move", False, ()),
-    FAULT: ("the self-test failed; nothing can move", False, (MAINTENANCE,)),
+    SELFTEST: (False, (IDLE, FAULT)),
+    IDLE: (False, (READY, INTERRUPTED, MAINTENANCE, ALARM)),
+    READY: (False, (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM)),
+    INFUSING: (True, (WITHDRAWING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
+    WITHDRAWING: (True, (INFUSING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
+    BOLUS: (True, (INFUSING, WITHDRAWING, KVO, PAUSED, ALARM, IDLE)),
+    KVO: (True, (INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM, IDLE)),
+    PAUSED: (False, (INFUSING, WITHDRAWING, BOLUS, KVO, IDLE, ALARM)),
+    ALARM: (False, (PAUSED, IDLE, ALARM)),
+    INTERRUPTED: (False, (INFUSING, WITHDRAWING, BOLUS, KVO, PAUSED, IDLE, ALARM)),
+    MAINTENANCE: (False, ()),
+    FAULT: (False, (MAINTENANCE,)),
 }  # fmt: skip
 
 
@@ -49,9 +48,9 @@ OF_KIND = {
 
 def moving(state):
     """True for a state in which the motor may turn."""
-    return TABLE[state][1]
+    return TABLE[state][0]
 
 
 def may_follow(state, then):
     """True when the table lets ``then`` follow ``state``."""
-    return then in TABLE[state][2]
+    return then in TABLE[state][1]

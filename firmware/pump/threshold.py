@@ -11,8 +11,13 @@ _MOST_PA = const(137_895)  # D1: below 20 psi
 _SHOW = (("kPa", 12, 0),)  # as quantity.py reads it
 
 
-def propose(sensing, threshold_npa, pending):
-    """Check a threshold for occlusion.Sensing; confirm puts it in force, at motion too."""
+def answer(c, threshold_npa):
+    """Return threshold and pressure; or check another threshold, which confirm puts in force, at
+    motion too. ``c``: the controller, with a sensor."""
+    sensing = c.sensing
+    if threshold_npa is None:
+        pa = sensing.pressure.threshold_pa
+        return {"threshold_pa": pa, "pressure_pa": sensing.now_pa(c)}
     most = _kpa(_MOST_PA * _NPA)
     pa = threshold_npa // _NPA  # at most 1 Pa early
     if not _LEAST_PA <= pa <= _MOST_PA:
@@ -25,7 +30,7 @@ def propose(sensing, threshold_npa, pending):
         sensing.events.add("threshold", old_pa=old, pressure_pa=pa)
         return {"threshold_pa": pa}
 
-    reply = pending.propose(
+    reply = c.pending.propose(
         sealed.crc_hex("occlusion %d %d" % (old, pa)),
         act,
         lambda: sensing.pressure.threshold_pa == old,

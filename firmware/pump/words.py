@@ -44,6 +44,22 @@ HELP = {
     "help": "this list",
 }
 
+# What each of states.TABLE means.
+STATES = {
+    "selftest": "testing itself after power-on",
+    "idle": "no order",
+    "ready": "an order is planned and waits for start",
+    "infusing": "delivering",
+    "withdrawing": "filling the syringe",
+    "bolus": "delivering a bolus",
+    "kvo": "keeping the vein open: between doses, or after the order",
+    "paused": "an order is under way and stands",
+    "alarm": "an alarm has stopped the pump",
+    "interrupted": "a reset cut an order short; a person resumes or stops it",
+    "maintenance": "at the REPL; nothing can move",
+    "fault": "the self-test failed; nothing can move",
+}
+
 # Not for people.
 _PROGRAMS = ("put", "config", "order", "library", "config_get", "commands")
 

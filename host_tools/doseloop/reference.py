@@ -44,10 +44,10 @@ def _states() -> list[str]:
     lines = ["## States", "", "From `firmware/pump/states.py`.", "",
              "| state | meaning | motor may turn | may be followed by |",
              "| --- | --- | --- | --- |"]  # fmt: skip
-    for name, (meaning, moving, after) in _table("states", "TABLE").items():
-        lines.append(
-            f"| `{name}` | {meaning} | {'yes' if moving else 'no'} | {', '.join(after) or '–'} |"
-        )
+    meanings = _table("words", "STATES")
+    for name, (moving, after) in _table("states", "TABLE").items():
+        turns, then = "yes" if moving else "no", ", ".join(after) or "–"
+        lines.append(f"| `{name}` | {meanings[name]} | {turns} | {then} |")
     return [*lines, ""]
 
 

@@ -140,8 +140,10 @@ def compiler() -> Path:
 
 def compile_source(binary: Path, root: Path, source: Path, out: Path) -> bytes:
     """Compile one file of `root` to `out` and return the bytes. Raise BuildError."""
-    # -s: the name in tracebacks and hashes must not depend on where this checkout lies
-    command = [binary, *FLAGS, "-s", source.as_posix(), "-o", out, root / source]
+    # -s: the name in tracebacks and hashes must not depend on where this checkout lies. It is the
+    # module's, which the board keeps anyway: each further name costs it some 30 bytes of heap.
+    name = ".".join(source.with_suffix("").parts).removesuffix(".__init__")
+    command = [binary, *FLAGS, "-s", name, "-o", out, root / source]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         lines = (result.stderr or result.stdout).strip().splitlines()

@@ -351,7 +351,7 @@ class Bench:
         new.dose.edges = self.dose.edges
         new.build(config)
         if found is not None:
-            new.controller.interrupted(found)
+            recovery.show(new.controller, found)
         borrow.attended().remember(new)
         new.controller.service()
         return new

@@ -49,12 +49,14 @@ def board(monkeypatch):
         "clock": SimpleNamespace(Clock=lambda: board.clock),
         "serial": SimpleNamespace(Serial=lambda: board.port),
         "witness": SimpleNamespace(kept=lambda: None, forget=lambda: None),
+        "modules": SimpleNamespace(find_at_once=lambda: None),
         "registers": SimpleNamespace(QUEUE_BYTES=16384, reserve=lambda size: None),
     }
     for name, fake in fakes.items():
         monkeypatch.setitem(sys.modules, f"pump.hal.{name}", fake)
         monkeypatch.setattr(package, name, fake, raising=False)
     monkeypatch.setattr(gc, "collect", board.collect)
+    monkeypatch.setattr(gc, "threshold", lambda size: None, raising=False)
     monkeypatch.setattr(gc, "mem_free", lambda: 100_000 + board.collections, raising=False)
     monkeypatch.setattr(
         sys, "print_exception", lambda error, out: out.write(repr(error)), raising=False

@@ -11,11 +11,11 @@ states = resources.firmware_module("states")
 
 
 def test_the_table_of_states_is_closed_and_every_state_can_be_reached():
-    for _, _, after in states.TABLE.values():
+    for _, after in states.TABLE.values():
         assert set(after) <= set(states.TABLE)
     known = {states.SELFTEST, states.INTERRUPTED}  # where a boot may begin
     while True:
-        more = known | {then for state in known for then in states.TABLE[state][2]}
+        more = known | {then for state in known for then in states.TABLE[state][1]}
         if more == known:
             break
         known = more
@@ -41,8 +41,9 @@ def test_a_change_that_the_table_does_not_hold_is_a_fault():
     assert controller.state == states.IDLE
 
 
-def test_every_command_says_what_it_is_for():
+def test_every_command_and_state_says_what_it_is_for():
     commands, words = map(resources.firmware_module, ("commands", "words"))
+    assert set(words.STATES) == set(states.TABLE) and all(words.STATES.values())
     assert set(words.HELP) == set(commands.TABLE) and all(words.HELP.values())
 
 

@@ -10,14 +10,20 @@ from doseloop.flash.build import build
 
 BUDGET_BYTES = 73_000  # of what a boot loads
 LATER_BYTES = 9_000  # of what an order brings with it
-LATER = ("pump/patient.mpy", "pump/pca.mpy", "pump/limiter.mpy")
+LATER = tuple(
+    f"pump/{name}.mpy" for name in ("run", "program", "leg", "patient", "pca", "limiter")
+)
 BORROWED = tuple(  # borrow.py gives it back
     f"pump/{name}.mpy"
     for name in (
         "assembly",
+        "planning",
         "order",
         "checks",
+        "dose_on_top",
         "threshold",
+        "backoff",
+        "starting",
         "config",
         "recovery",
         "words",

@@ -136,7 +136,13 @@ class Chip:
                     line.feed_byte(reply)
                 sent.clear()
 
+        def interrupts() -> None:
+            # The emulator says "room to send" for ever, cleared or not; a PL011 says it once.
+            status = line._interrupt_status & line._interrupt_mask  # pyright: ignore[reportPrivateUsage]
+            self._mcu.set_interrupt(line.irq, bool(status))
+
         line.on_byte = byte
+        line.check_interrupts = interrupts
 
     def deafen(self, deaf: bool) -> None:
         """Let the computer leave lying what the board sends, or fetch it again."""
