@@ -29,9 +29,9 @@ def checks():
     return _lend("checks")
 
 
-def dose_on_top():
-    """Return dose_on_top.py: whether a clinician's dose may be given now. At motion, too."""
-    return _lend("dose_on_top", "checks")
+def changes():
+    """Return changes.py: whether a dose, or another rate, may be had now. At motion, too."""
+    return _lend("changes", "checks")
 
 
 def backoff():

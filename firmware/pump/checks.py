@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from pump import arith, sealed, shown
+from pump import arith, shown
 from pump.errors import Refused
 
 _MINUTE_MS = const(60_000)  # the least, where no lockout says more
@@ -86,21 +86,3 @@ def check_bolus(volume_al, rate, flowing, config, room_steps):
         less = max(0, room - arith.volume_of(flowing, 2))  # both round up to a millisecond
         text = shown.format(less * rate // (rate + flowing) // 10**9 * 10**9, "volume")
         raise Refused("E_VOLUME", "the syringe has less left than the bolus", text, text)
-
-
-def propose_rate(c, rate_al_per_h):
-    """Check a new rate for the item under way. It comes into effect when it is confirmed."""
-    item = c._may_change(rate_al_per_h)
-    if c._controlled():
-        c._patient.check_basal(rate_al_per_h)
-    old = item.rate
-    change = "%s %d %d %d" % (c.run.id, item.number, old, rate_al_per_h)
-    reply = c.pending.propose(
-        sealed.crc_hex(change),
-        lambda: c.change_rate(rate_al_per_h),
-        lambda: c.run.item() is item and item.rate == old,
-    )
-    reply["old"] = shown.format(old, "rate")
-    reply["new"] = shown.format(rate_al_per_h, "rate")
-    reply["old_al_per_h"], reply["new_al_per_h"] = old, rate_al_per_h
-    return reply

@@ -94,7 +94,7 @@ class Controller(Dosing):
 
     def propose_rate(self, rate_al_per_h):
         """Check a new rate for the item under way. It comes into effect when it is confirmed."""
-        return borrow.checks().propose_rate(self, rate_al_per_h)
+        return borrow.changes().propose_rate(self, rate_al_per_h)
 
     def change_rate(self, rate_al_per_h):
         """Change the rate in effect; the ordered volume stays, the end moves."""

@@ -17,8 +17,8 @@ class Dosing(Attention):
 
     def bolus_now(self, volume_al, rate_al_per_h, duration_ms=None):
         """Give a dose on top of the run, at a rate or spread evenly over a duration; the order's
-        own rate and volume stay. Whether it may be is dose_on_top.py's to say."""
-        rate = borrow.dose_on_top().admit(self, volume_al, rate_al_per_h, duration_ms)
+        own rate and volume stay. Whether it may be is changes.py's to say."""
+        rate = borrow.changes().admit_dose(self, volume_al, rate_al_per_h, duration_ms)
         return self._give(volume_al, rate, duration_ms is not None)
 
     def demand(self, trusted=True):

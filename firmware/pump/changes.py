@@ -1,11 +1,14 @@
-"""Whether a clinician's dose on top of the run may be given now. Borrowed (borrow.py)."""
+"""Changes of a run under way: a clinician's dose on top, another rate. Borrowed (borrow.py).
 
-from pump import arith, checks, states
+``c`` is the controller (dosing.py, controller.py).
+"""
+
+from pump import arith, checks, sealed, shown, states
 from pump.errors import Refused
 
 
-def admit(c, volume_al, rate_al_per_h, duration_ms):
-    """Return the rate of a dose, or raise Refused. ``c``: the controller (dosing.py).
+def admit_dose(c, volume_al, rate_al_per_h, duration_ms):
+    """Return the rate of a dose, or raise Refused: it can't be given now.
 
     At a rate: it suspends a square bolus under way (C3). Or square, spread evenly over a duration
     (C4): one at a time (C5), and none while another dose is given.
@@ -39,3 +42,21 @@ def admit(c, volume_al, rate_al_per_h, duration_ms):
         if why is not None:
             raise Refused("E_LIMIT", "denied: " + why, next_step="doseloop demand --look")
     return rate_al_per_h
+
+
+def propose_rate(c, rate_al_per_h):
+    """Check a new rate for the item under way. It comes into effect when it is confirmed."""
+    item = c._may_change(rate_al_per_h)
+    if c._controlled():
+        c._patient.check_basal(rate_al_per_h)
+    old = item.rate
+    change = "%s %d %d %d" % (c.run.id, item.number, old, rate_al_per_h)
+    reply = c.pending.propose(
+        sealed.crc_hex(change),
+        lambda: c.change_rate(rate_al_per_h),
+        lambda: c.run.item() is item and item.rate == old,
+    )
+    reply["old"] = shown.format(old, "rate")
+    reply["new"] = shown.format(rate_al_per_h, "rate")
+    reply["old_al_per_h"], reply["new_al_per_h"] = old, rate_al_per_h
+    return reply
