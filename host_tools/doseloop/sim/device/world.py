@@ -185,6 +185,10 @@ class World:
         for name in list(sys.modules):
             if name == "pump" or name.startswith("pump."):
                 del sys.modules[name]
+        try:
+            vfs.umount("/pump")  # a reset leaves the flash alone mounted
+        except OSError:
+            pass  # the first boot
         it.timer = None
         it.watchdog_due = None
         it.wakes = []
