@@ -26,13 +26,15 @@ SYRINGE = "bd-plastipak-50"
 class Bench:
     """`doseloop sim` at full speed, held, with a trace; ``pump`` is the library's."""
 
-    def __init__(self, *arguments: str, syringe: str = SYRINGE, speed: str = "max") -> None:
+    def __init__(
+        self, *arguments: str, board: str = BOARD, syringe: str = SYRINGE, speed: str = "max"
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="doseloop-test-")
         self.folder = Path(self._folder.name)
         self.trace_path = self.folder / "trace"
         self._log = (self.folder / "log").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "doseloop", "sim", "--board", BOARD, "--syringe", syringe,
+            [sys.executable, "-m", "doseloop", "sim", "--board", board, "--syringe", syringe,
              "--speed", speed, "--control", str(self.folder / "control"),
              "--trace", str(self.trace_path), *arguments],
             stdout=subprocess.PIPE, stderr=self._log, text=True,
@@ -46,8 +48,8 @@ class Bench:
         self._control.connect(str(self.folder / "control"))
         self._control.settimeout(110)
         self._reader = self._control.makefile("r")
-        self.syringe = syringe
-        self.al = oracle.al_per_step(BOARD, syringe)
+        self.board, self.syringe = board, syringe
+        self.al = oracle.al_per_step(board, syringe)
         self.control("hold")
         self.pump = Pump.open(self.port)
 
@@ -64,10 +66,10 @@ class Bench:
 
     def use_syringe(self, name: str) -> None:
         """Push another syringe's configuration."""
-        compiled = config.compile_config(boards.find_board(BOARD), syringes.find_syringe(name))
+        compiled = config.compile_config(boards.find_board(self.board), syringes.find_syringe(name))
         self.pump.push_config(compiled.sealed)
         self.syringe = name
-        self.al = oracle.al_per_step(BOARD, name)
+        self.al = oracle.al_per_step(self.board, name)
 
     def until_still(self) -> None:
         """Let time run until nothing moves and nothing is timed."""

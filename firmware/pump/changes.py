@@ -13,7 +13,7 @@ def admit_dose(c, volume_al, rate_al_per_h, duration_ms):
     At a rate: it suspends a square bolus under way (C3). Or square, spread evenly over a duration
     (C4): one at a time (C5), and none while another dose is given.
     """
-    c._need_run()
+    c._need_run("bolus_now")
     square = duration_ms is not None
     if (rate_al_per_h is not None) == square:
         raise Refused("E_ARG", "give exactly one of rate, duration")

@@ -33,7 +33,7 @@ class Controller(Dosing):
 
     def may_plan(self):
         """Raise Refused when no order can be taken now."""
-        self._need(states.IDLE, states.READY)
+        self._need("plan")
 
     def plan(self, new_order, direct):
         """Take an order and wait for start. ``direct``: it came as a command, without a fill."""
@@ -51,14 +51,14 @@ class Controller(Dosing):
         """Stand still; the order stays. Pausing twice changes nothing."""
         if self.state == states.PAUSED and self._resume_at is None:
             return self._totals()
-        self._need_run()
+        self._need_run("pause")
         self._leave_pause()
         self._halt("pause")
         return self._totals()
 
     def resume(self):
         """Go on with the exact remainder, after a pause or a reset."""
-        self._need(states.PAUSED, states.INTERRUPTED)
+        self._need("resume")
         if self._resume_at is not None:
             raise Refused("E_STATE", "the order itself pauses here; `stop` ends it")
         item = self.run.item()
@@ -110,7 +110,7 @@ class Controller(Dosing):
 
     def _may_change(self, rate_al_per_h):
         """Return the item that can have this rate now, or raise Refused."""
-        self._need_run()
+        self._need_run("rate")
         item = self.run.item()
         if item is None or not item.way or self.motor.taking_up or self._then is not None:
             raise Refused("E_STATE", "nothing is being delivered", next_step="try again")
@@ -133,7 +133,7 @@ class Controller(Dosing):
     def load(self, volume_al):
         """Take note of a syringe with this volume. Also answers the empty and full alarms."""
         self._need_config()
-        self._need(states.IDLE, states.READY, states.PAUSED, states.INTERRUPTED, states.ALARM)
+        self._need("load")
         self._need_stand()
         capacity = self.config["syringe"]["capacity_al"]
         if not 0 < volume_al <= capacity:
@@ -256,8 +256,8 @@ class Controller(Dosing):
     def _totals(self):
         return dict(self.run.totals(), run=self.run.id, state=self.state)
 
-    def _need(self, *allowed):
-        if self.state not in allowed:
+    def _need(self, request):
+        if not states.answers(self.state, request):
             raise Refused("E_STATE", "not while %s" % self.state)
 
     def _need_stand(self):

@@ -114,9 +114,8 @@ class Dosing(Attention):
             text = text_of(code)
             raise Refused(error, text + ": " + why if why else text)
 
-    def _need_run(self):
+    def _need_run(self, request):
         """An order is under way, moving or not. Keeping the vein open after one is none."""
-        if self.run is None or self.run.ended:
-            raise Refused("E_STATE", "not while %s" % self.state)
-        if not states.moving(self.state) and self.state != states.PAUSED:
+        self._need(request)
+        if self.run.ended:
             raise Refused("E_STATE", "not while %s" % self.state)

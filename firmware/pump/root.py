@@ -66,8 +66,7 @@ class App:
 
     def configure(self, text):
         """Check, store and put in force a sealed configuration."""
-        if self.controller.state not in (states.IDLE, states.READY):
-            raise Refused("E_STATE", "not while %s" % self.controller.state)
+        self.controller.may_plan()
         return borrow.assembly().configure(self, text)
 
     def config_text(self):
@@ -123,7 +122,7 @@ class App:
 
     def may_break_in(self):
         """True when Ctrl-C may reach the REPL: idle, and this release has no lock yet."""
-        return self.controller.state in (states.IDLE, states.MAINTENANCE, states.FAULT)
+        return states.answers(self.controller.state, "maintenance")
 
     def maintenance(self):
         """Leave the main loop for the REPL after the reply is out."""

@@ -14,7 +14,7 @@ from pump.run import Run
 
 def plan(c, new_order, direct):
     """Take an order and wait for start. ``direct``: it came as a command, without a fill."""
-    c._need(states.IDLE, states.READY)
+    c._need("plan")
     c._need_config()
     if c.library_fault:
         raise Refused("E_LIBRARY", c.library_fault)  # H7
@@ -42,7 +42,7 @@ def plan_view(c):
 
 def start(c, crc=None):
     """Begin the order. ``crc``: that of the order the host has shown, to be sure."""
-    c._need(states.READY)
+    c._need("start")
     if crc is not None and crc != c.order.crc:
         raise Refused("E_ORDER", "the pump holds another order", next_step="send it again")
     c._check_way(next(c.order.items()).way)

@@ -1,4 +1,4 @@
-"""The controller's states as a table: whether each moves, and where it may go.
+"""The controller's states as a table: whether each moves, where it may go, what it answers.
 
 What each means, in words, is words.STATES.
 """
@@ -16,20 +16,25 @@ FAULT = "fault"
 BOLUS = "bolus"
 INTERRUPTED = "interrupted"
 
-# state: (moving, states that may follow)
+_RUN = ("pause", "rate", "bolus_now")
+
+# state: (moving, states that may follow, requests that it answers). Any state answers the others,
+# `stop` above all. docs/modes.md is drawn from this; tests/unit/firmware/modes explores it.
 TABLE = {
-    SELFTEST: (False, (IDLE, FAULT)),
-    IDLE: (False, (READY, INTERRUPTED, MAINTENANCE, ALARM)),
-    READY: (False, (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM)),
-    INFUSING: (True, (WITHDRAWING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
-    WITHDRAWING: (True, (INFUSING, BOLUS, KVO, PAUSED, ALARM, IDLE)),
-    BOLUS: (True, (INFUSING, WITHDRAWING, KVO, PAUSED, ALARM, IDLE)),
-    KVO: (True, (INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM, IDLE)),
-    PAUSED: (False, (INFUSING, WITHDRAWING, BOLUS, KVO, IDLE, ALARM)),
-    ALARM: (False, (PAUSED, IDLE, ALARM)),
-    INTERRUPTED: (False, (INFUSING, WITHDRAWING, BOLUS, KVO, PAUSED, IDLE, ALARM)),
-    MAINTENANCE: (False, ()),
-    FAULT: (False, (MAINTENANCE,)),
+    SELFTEST: (False, (IDLE, FAULT), ()),
+    IDLE: (False, (READY, INTERRUPTED, MAINTENANCE, ALARM), ("plan", "load", "maintenance")),
+    READY: (False, (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM),
+            ("plan", "load", "start", "hold")),
+    INFUSING: (True, (WITHDRAWING, BOLUS, KVO, PAUSED, ALARM, IDLE), _RUN),
+    WITHDRAWING: (True, (INFUSING, BOLUS, KVO, PAUSED, ALARM, IDLE), _RUN),
+    BOLUS: (True, (INFUSING, WITHDRAWING, KVO, PAUSED, ALARM, IDLE), ("hold",) + _RUN),
+    KVO: (True, (INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM, IDLE), _RUN),
+    PAUSED: (False, (INFUSING, WITHDRAWING, BOLUS, KVO, IDLE, ALARM), ("resume", "load") + _RUN),
+    ALARM: (False, (PAUSED, IDLE, ALARM), ("load",)),
+    INTERRUPTED: (False, (INFUSING, WITHDRAWING, BOLUS, KVO, PAUSED, IDLE, ALARM),
+                  ("resume", "load")),
+    MAINTENANCE: (False, (), ("maintenance",)),
+    FAULT: (False, (MAINTENANCE,), ("maintenance",)),
 }  # fmt: skip
 
 
@@ -54,3 +59,8 @@ def moving(state):
 def may_follow(state, then):
     """True when the table lets ``then`` follow ``state``."""
     return then in TABLE[state][1]
+
+
+def answers(state, request):
+    """True when ``state`` answers one of the requests in the table."""
+    return request in TABLE[state][2]

@@ -45,7 +45,7 @@ def _states() -> list[str]:
              "| state | meaning | motor may turn | may be followed by |",
              "| --- | --- | --- | --- |"]  # fmt: skip
     meanings = _table("words", "STATES")
-    for name, (moving, after) in _table("states", "TABLE").items():
+    for name, (moving, after, _) in _table("states", "TABLE").items():
         turns, then = "yes" if moving else "no", ", ".join(after) or "–"
         lines.append(f"| `{name}` | {meanings[name]} | {turns} | {then} |")
     return [*lines, ""]

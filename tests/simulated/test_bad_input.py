@@ -166,7 +166,7 @@ def test_two_pumps_are_listed_and_neither_is_taken(sim, cli):
         ("sim", "--address", "3"),
         ("sim", "--emulated"),
         ("sim", "--speed", "0"),
-        ("sim", "--fault", "battery@1"),
+        ("sim", "--fault", "clock_back@1"),
         ("sim", "--fault", "nonsense@1"),
         ("sim", "--fault", "step_lost"),
         ("sim", "--board", "no_such_board"),

@@ -141,7 +141,8 @@ def test_stop_pause_and_lower_rate_flush_at_once(bench: Bench) -> None:
 @pytest.mark.requirement("A3")
 @pytest.mark.parametrize("seconds", [72 * 3600])
 def test_72_hours_of_the_whole_board(seconds: int) -> None:
-    with Bench() as bench:
+    # The board without a force sensor: half the time. test_quiet.py and soak_quiet.py have one.
+    with Bench(board="pico_a4988") as bench:
         bench.pump.load(50 * ML)
         # 0.5 mL/h for 72 h: 36 mL
         plan = bench.pump.infuse(rate_al_per_h=ML // 2, duration_ms=seconds * 1000)

@@ -11,7 +11,7 @@ states = resources.firmware_module("states")
 
 
 def test_the_table_of_states_is_closed_and_every_state_can_be_reached():
-    for _, after in states.TABLE.values():
+    for _, after, _ in states.TABLE.values():
         assert set(after) <= set(states.TABLE)
     known = {states.SELFTEST, states.INTERRUPTED}  # where a boot may begin
     while True:
