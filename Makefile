@@ -67,10 +67,11 @@ mutation: $(READY) ## would the tests of the dose core notice a wrong line? [MOD
 	@$(PIP) install --require-hashes --requirement requirements-mutation.lock
 	PYTHONPATH=tests nice $(BIN)/python -m mutation --jobs $(WORKERS) $(MODULES)
 
-docs: $(READY) ## write the generated pages anew: wiring.md, reference.md, alarms.md, performance.md, requirements.md, safety.md
+docs: $(READY) ## write the generated pages anew: wiring.md, reference.md, alarms.md, modes.md, performance.md, requirements.md, safety.md
 	$(BIN)/python -m doseloop.wiring
 	$(BIN)/python -m doseloop.reference
 	$(BIN)/python -m doseloop.explain
+	$(BIN)/python -m doseloop.modes
 	PYTHONPATH=tests $(BIN)/python -m emulated.perf.page
 	PYTHONPATH=tests $(BIN)/python -m requirements.page
 	PYTHONPATH=tests $(BIN)/python -m mutation.page

@@ -66,7 +66,9 @@ class Bench:
 
     def use_syringe(self, name: str) -> None:
         """Push another syringe's configuration."""
-        compiled = config.compile_config(boards.find_board(self.board), syringes.find_syringe(name))
+        compiled = config.compile_config(
+            boards.find_board(self.board), syringes.find_syringe(name)
+        )
         self.pump.push_config(compiled.sealed)
         self.syringe = name
         self.al = oracle.al_per_step(self.board, name)

@@ -123,9 +123,10 @@ class Controller(Dosing):
 
     def hold(self):
         """Start the planned bolus, or keep it going: it ends soon after the last of these."""
+        self._need("hold")
         if self.state == states.READY and [s.mode for s in self.order.steps] == ["bolus"]:
             self.start()
-        elif self.state != states.BOLUS or not self._bolus.held:
+        elif not self._bolus.held:
             raise Refused("E_STATE", "no bolus to be held is planned", next_step="plan a `bolus`")
         self._bolus.hold(self._clock.ms())
         return self._totals()

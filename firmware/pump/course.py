@@ -73,8 +73,16 @@ class Course:
             self._resume_at = self._clock.ms() + wait
             self._events.add("pause", run=run.id, ms_long=wait)
         else:
-            self._go(states.OF_KIND[item.kind])
-            self.motor.start(run)
+            self._move(states.OF_KIND[item.kind], item.way)
+
+    def _move(self, state, way):
+        """Begin a leg. An input that forbids it may have come in a pause of the order's own."""
+        code = self.motor.blocked(way)
+        if code is not None:
+            self._alarm(code)
+            return
+        self._go(state)
+        self.motor.start(self.run)
 
     def _controlled(self):
         """True while the run is patient-controlled."""
@@ -101,9 +109,8 @@ class Course:
         run.keep_open(kvo, room)
         if self._controlled():
             self._patient.halt(run.kvo.rate)
-        self._go(states.KVO)
         self._events.add("kvo", run=run.id, rate=run.kvo.rate)
-        self.motor.start(run)
+        self._move(states.KVO, 1)
 
     def _heed(self):
         """Act on what the guard sees. Only a motion is stopped; at rest a start is refused."""

@@ -83,12 +83,14 @@ class Motor:
             made,
             seen,
         ]
-        return [self.position, self._loaded, slack[1], slack[-1]], motion, ahead
+        plunger = [self.position, self._loaded, slack[1], slack[-1], self._refill]
+        return plunger, motion, ahead
 
-    def take_over(self, plunger, number):
-        """Take over what dump() said before a reset, and the number of the latest motion."""
-        self.position, self._loaded, self._slack[1], self._slack[-1] = plunger
-        self._dose.number = number
+    def take_over(self, plunger, number, run):
+        """Take over what dump() said of the plunger before a reset, the number of the latest
+        motion, and the run that it was for, None when there is none any more."""
+        self.position, self._loaded, self._slack[1], self._slack[-1], self._refill = plunger
+        self._dose.number, self._run = number, run
 
     @property
     def moving(self):

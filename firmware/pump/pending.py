@@ -47,18 +47,18 @@ class Pending:
     def confirm(self, digest):
         """Put the change in effect and return what that answers; or raise Refused, and nothing
         has changed: what can't be done now may be confirmed again."""
-        cause = None
         if self.digest is None:
             cause = "nothing waits to be confirmed"
         elif self._clock.ms() >= self._until:
             cause = "it was proposed more than ten minutes ago"
         elif self._stands is not None and not self._stands():
             cause = "what it was for is over"
-        if cause:
-            self.drop()
+        else:
+            cause = "another change than this one waits" if digest != self.digest else None
+        if cause is not None:
+            if digest == self.digest:
+                self.drop()  # it can't be confirmed any more
             raise Refused("E_CONFIRM", cause)
-        if digest != self.digest:
-            raise Refused("E_CONFIRM", "another change than this one waits")
         reply = self._act()
         self.drop()
         return reply

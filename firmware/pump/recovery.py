@@ -77,7 +77,7 @@ def show(c, found):
         why = "it was held, and nobody holds it now"
     if run is not None:
         c.run, c.order = run, None if run.ended else run.order
-        c.motor.take_over(found.plunger, found.number)
+        c.motor.take_over(found.plunger, found.number, run)
         c._bolus.take_over(run)
         if run.ended:
             why = "the order was done; it kept the vein open"
@@ -117,10 +117,15 @@ class _Books:
         if not steps and not taking_up:
             return
         if taking_up:
-            # The record has the slack from before the motion.
+            # The record has the slack from before the motion, and the place as it was at the
+            # record: beyond the slack it has backed off, or pushed that in again (motor.py).
             here, there = (2, 3) if way > 0 else (3, 2)
-            slack = max(0, self._plunger[here] - seen - steps)
+            slack, total = self._plunger[here], seen + steps
+            beyond = max(0, total - slack) - max(0, seen - slack)
+            slack = max(0, slack - total)
             self._plunger[here], self._plunger[there] = slack, self._backlash - slack
+            self._plunger[0] += way * beyond
+            self._plunger[4] = max(0, self._plunger[4] - way * beyond)
             self._run.takeup += steps
             return
         self._plunger[0] += way * steps

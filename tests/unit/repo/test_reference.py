@@ -1,10 +1,11 @@
-"""docs/reference.md is what the firmware's tables say."""
+"""docs/reference.md and docs/modes.md are what the firmware's tables say."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from doseloop import resources
+from doseloop.modes import modes_text
 from doseloop.reference import reference_text
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -12,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_the_page_is_made_from_the_tables() -> None:
     assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference_text()
+    assert (ROOT / "docs" / "modes.md").read_text(encoding="utf-8") == modes_text()
 
 
 def test_every_code_in_the_firmware_is_in_its_table() -> None:

@@ -5,20 +5,23 @@ They do not ask the firmware whether it may move; they keep their own account of
 
 from __future__ import annotations
 
-from unit.firmware.modes.world import AL, CONFIG, EVENTS, FILL, LOCKOUT_MS, MS, PERSON, S, World
+from itertools import pairwise
+from typing import Any
+
+from unit.firmware.modes.world import AL, CONFIG, FILL, HOUR_AL, LOCKOUT_MS, MS, PERSON, S, World
 
 from doseloop import resources
 
 states = resources.firmware_module("states")
 
-_TICK_HZ = 10**6
-_RATE_MAX = CONFIG["limits"]["rate_max_al_per_h"]
-_LEAST_GAP = AL * 3600 * _TICK_HZ // _RATE_MAX - 1  # ticks between steps at the fastest rate
-_HOLD_MS = 300
+# Ticks between two steps at the fastest rate allowed, less one for rounding.
+_LEAST_GAP = AL * 3600 * S // CONFIG["limits"]["rate_max_al_per_h"] - 1
+_HOLD_US = 300 * MS + 20 * MS  # what a pass of the main loop may add
 _RESTARTS = 1  # in any 10 min, by the board file
+_UNDER_WAY = ("infusing", "withdrawing", "bolus", "paused", "interrupted")
 
 
-class Broken(Exception):  # noqa: N818 - it is a finding, not an error
+class Broken(Exception):
     """A rule does not hold."""
 
 
@@ -28,157 +31,208 @@ class Watch:
     def __init__(self, world: World) -> None:
         self.world = world
         self.may_move = False  # a person has begun something, and nothing has ended it
-        self._ended_by = ""
+        self._ended_by = "power-on"
         self._edges = 0
         self._restarts: list[int] = []
         self._held: int | None = None  # when a held bolus was last asked for
-        self._doses: list[int] = []  # when demands were granted
-        self._loaded = FILL if world.configured else None  # remaining steps, at ...
+        self._doses = 0  # aL, of a patient's order; no path lasts an hour
+        self._confirmed = False  # a change that may still come into effect
+        self._asked: int | None = None  # when the patient got the last one, ms
+        self._loaded = FILL if world.configured else 0  # steps left, with the plunger at ...
         self._loaded_at = world.plunger()
 
     def do(self, name: str) -> None:
         """Let an event happen and look at the rules. Raise Broken."""
         world = self.world
-        before, boots = world.bench, world.boots
-        c = before.controller
-        began, last_event = before.clock.now, before.events.last
-        may, state, rate = self.may_move, c.state, self._rate()
-        moving = before.dose.active
-        backing = c.sensing is not None and c.sensing._backing is not None
-        order = c.order
+        bench, boots = world.bench, world.boots
+        last_event, rate = bench.events.last, self._rate()
+        against = self._against(name)
+        backed = self._backing()
         try:
             refused = world.do(name)
         except Exception as error:
             raise Broken(f"{name} raises {error!r}") from error
         accepted = refused is None
+        if accepted and against:
+            raise Broken(f"{name} is accepted {against}")
         reset = world.boots != boots
-        if name in ("start another", "confirm another", "load too much", "both") and accepted:
-            raise Broken(f"{name} is accepted")
-        told = [] if reset else [e["e"] for e in world.bench.events.since(last_event, 10**6)]
-        if accepted and name in PERSON and name != "press":
-            may = True
-        if name == "press" and ("bolus" in told or self._granted(told)):
-            may = True
-        restarts = told.count("restart")
-        if restarts:
-            self._restarted(restarts)
-            may = True
-        self._edges_of(name, may or self.may_move, moving, backing or "backoff" in told)
-        self._hold_rule(name, accepted)
-        self._demand_rule(name, accepted, told, began)
-        self._ends(name, accepted, told, reset, may)
-        self._now(name, state, rate, accepted, reset, order)
+        told = [] if reset else bench.events.since(last_event, 10**6)
+        names = [event["e"] for event in told]
+        if "restart" in names:
+            self._restarted()
+        may = "restart" in names or "bolus" in names or (accepted and name in PERSON)
+        self._steps(may or self.may_move, backed or "backoff" in names)
+        self._held_bolus(name, accepted)
+        self._patient(name, told)
+        self._who_may(name, accepted, names, reset, may)
+        if name == "confirm" and accepted:
+            self._confirmed = True  # in effect once the motor stands
+        if not reset:
+            self._same_rate(rate)
+        self._shape()
+        self._dose_count()
+        self._account(name, accepted)
+
+    def _against(self, name: str) -> str | None:
+        """Return why a request must be refused now, None where it need not be."""
+        bench = self.world.bench
+        c = bench.controller
+        moving, item = bench.dose.active, c.run.item() if c.run and not c.run.ended else None
+        if name in ("start another", "confirm another", "load too much", "both"):
+            return "though nothing fits"
+        barred = self._barred()
+        if name == "resume" and item is not None and not item.way and barred is bench.pins.ends:
+            barred = False  # into a pause; what comes after it may lead away from the end
+        if name in ("start", "resume", "bolus_now", "square") and barred and not moving:
+            return "though an input forbids motion"
+        if name == "hold" and c.state not in ("ready", "bolus"):
+            return "though no bolus is planned"
+        if name in ("load", "clear") and self._backing():
+            return "while the plunger backs off"
+        if name == "load" and moving:
+            return "in motion"
+        if name == "clear" and bench.pins.stop and bench.alarms.stands("A_STOP_INPUT"):
+            return "while the stop input is open"
+        if name.startswith("plan ") and (c.reset_due or c.library_fault):
+            return "though this pump must not run it"
+        if name == "maintenance" and (moving or item is not None):
+            return "in a run"
+        if name == "resume" and c._resume_at is not None:
+            return "in a pause of the order's own"
+        if name in ("bolus_now", "square") and c.state == "paused" and c._resume_at is None:
+            return "while paused"
+        if name == "rate" and (
+            item is None or item.kind not in ("infuse", "basal") or c._then is not None
+        ):
+            return "while nothing is delivered at a rate of its own"
+        if name in ("demand", "pca") and c._patient is not None and not c._patient.ready:
+            return "though what was given is not known"
+        return None
 
     # -- one rule each ------------------------------------------------------------------------
 
-    def _edges_of(self, name: str, may: bool, moving: bool, backs: bool) -> None:
-        dose, edges = self.world.bench.dose, self._all_edges()
-        new = edges[self._edges :]
-        self._edges = len(edges)
+    def _steps(self, may: bool, backs: bool) -> None:
+        bench = self.world.bench
+        edges: list[tuple[int, int]] = list(bench.dose.edges)
+        if bench.dose.active:
+            bench.dose._count()
+            edges += [(at, bench.pins.way) for at in bench.dose._plan[: bench.dose.seen]]
+        new, self._edges = edges[self._edges :], len(edges)
         if any(way > 0 for _, way in new) and not may:
-            raise Broken(f"steps after {self._ended_by or 'power-on'}, begun by nobody")
+            raise Broken(f"steps after {self._ended_by}, begun by nobody")
         if any(way < 0 for _, way in new) and not backs and not self._backing():
             raise Broken("the plunger is drawn back, and no order says so")
-        gaps = [b - a for (a, one), (b, two) in zip(new, new[1:], strict=False) if one == two]
+        gaps = [b - a for (a, one), (b, two) in pairwise(new) if one == two]
         if any(0 < gap < _LEAST_GAP for gap in gaps):
             raise Broken(f"faster than the limit: {min(gaps)} ticks between two steps")
-        del dose, name, moving
 
-    def _hold_rule(self, name: str, accepted: bool) -> None:
-        c, now = self.world.bench.controller, self.world.bench.clock.now
+    def _held_bolus(self, name: str, accepted: bool) -> None:
+        bench = self.world.bench
+        c, now = bench.controller, bench.clock.now
         if name == "hold" and accepted:
             self._held = now
         elif c.state != "bolus" or name == "start":
             self._held = None
-        elif self._held is not None:
-            late = now - self._held > (_HOLD_MS + 20) * MS
-            if late and c.state == "bolus" and self.world.bench.dose.active:
-                raise Broken("a held bolus goes on without being held")
+        elif self._held is not None and now - self._held > _HOLD_US and bench.dose.active:
+            raise Broken("a held bolus goes on without being held")
 
-    def _demand_rule(self, name: str, accepted: bool, told: list[str], began: int) -> None:
-        given = "bolus" in told and name in ("demand", "press")
-        if not given:
-            return
-        if self._doses and began - self._doses[-1] < LOCKOUT_MS * MS - 200 * MS:
-            raise Broken("a dose within the lockout")
-        self._doses.append(began)
-        del accepted
-
-    def _ends(self, name: str, accepted: bool, told: list[str], reset: bool, may: bool) -> None:
+    def _patient(self, name: str, told: list[dict[str, Any]]) -> None:
+        """Doses of a patient's order: lockout, the hour's limit, every demand counted once."""
+        names = [event["e"] for event in told]
+        if names.count("denied") > 1:
+            raise Broken("a demand is counted twice")
         c = self.world.bench.controller
-        self.may_move = may
+        if not c._controlled():
+            self._doses, self._asked = 0, None
+            return
+        for event in told:
+            if event["e"] != "bolus":
+                continue
+            if name in ("demand", "press"):
+                if self._asked is not None and event["ms"] - self._asked < LOCKOUT_MS:
+                    raise Broken("a dose within the lockout")
+                self._asked = event["ms"]
+            self._doses += event["volume_al"]
+        if self._doses > HOUR_AL:
+            raise Broken("more doses than the hour's limit leaves room for")
+
+    def _who_may(
+        self, name: str, accepted: bool, names: list[str], reset: bool, may: bool
+    ) -> None:
+        """Take note of who has begun, or ended, what moves from here on."""
+        bench = self.world.bench
+        c = bench.controller
+        self.may_move = may or self.may_move
         ended = None
         if reset:
-            ended, self._doses, self._held = name, [], None
-            self._restarts = []
-        elif name in ("pause", "stop") and accepted:
+            ended, self._asked, self._held, self._restarts = name, None, None, []
+        elif name in ("pause", "stop") and accepted and not bench.dose.active:
             ended = name
-        elif c.state == "alarm":
-            ended = "an alarm that stops"
-        elif told and told[-1] in ("end", "stop") and not c.motor.moving:
-            ended = "the end of the run"
-        elif c.state in ("idle", "ready"):
-            ended = "its end"
+        elif c.state in ("alarm", "idle", "ready", "interrupted"):
+            ended = f"the run was {c.state}"
         if ended is not None:
             self.may_move, self._ended_by = False, ended
-        if self._restart_waits():
-            self.may_move = self.may_move  # by itself: looked at where it begins
 
-    def _now(self, name: str, state: str, rate: int | None, accepted: bool, reset: bool, order: object) -> None:
+    def _same_rate(self, before: tuple[object, int] | None) -> None:
+        now = self._rate()
+        if before is not None and now is not None and before[0] is now[0] and before != now:
+            if not self._confirmed:
+                raise Broken("another rate, and nobody has confirmed it")
+            self._confirmed = False
+
+    def _shape(self) -> None:
+        """What the states mean, and what pins say of them."""
         bench = self.world.bench
-        c, pins, dose = bench.controller, bench.pins, bench.dose
-        if dose.active and not states.moving(c.state) and not self._backing():
+        c, pins, turns = bench.controller, bench.pins, bench.dose.active and not self._backing()
+        under_way = c.run is not None and not c.run.ended
+        if turns and not states.moving(c.state):
             raise Broken(f"the motor turns while {c.state}")
-        if dose.active and c.state in ("alarm", "idle", "ready", "paused", "interrupted") and not self._backing():
-            raise Broken(f"the motor turns while {c.state}")
-        if c.state in ("alarm", "idle") and not dose.active and pins.on:
+        if turns and self._barred():
+            raise Broken("the motor turns, and an input forbids it")
+        if c.state in ("alarm", "idle") and not bench.dose.active and pins.on:
             raise Broken(f"the driver is on while {c.state}")
-        if bench.alarms.stopping() and c.state != "alarm":
+        if bool(bench.alarms.stopping()) != (c.state == "alarm"):
             raise Broken(f"{bench.alarms.stopping()} stands while {c.state}")
-        if c.state == "ready" and c.run is not None and not c.run.ended:
-            raise Broken("an order waits while another run is under way")
-        if name == "maintenance" and accepted and (dose.active or (c.run and not c.run.ended)):
-            raise Broken("handed over in a run")
-        if name != "confirm" and not reset and state == c.state and rate != self._rate() is not None:
-            raise Broken("another rate, and nobody has confirmed it")
-        self._doses_in_flight()
-        self._account(name, accepted)
-        del order
+        if c.state in _UNDER_WAY and not under_way:
+            raise Broken(f"{c.state} without a run")
+        if (c.state == "ready") != (c.order is not None and not under_way):
+            raise Broken(f"{c.state}, and an order {'waits' if c.order else 'does not wait'}")
 
-    def _doses_in_flight(self) -> None:
+    def _dose_count(self) -> None:
         c = self.world.bench.controller
         if c.run is None:
             return
-        items = [item for item in c.run.ahead() if item is not None and item.dose_al and item.left()]
-        square = [item for item in items if item is c._bolus.square]
-        if len(items) - len(square) > 1 or len(square) > 1 or len(items) > 2:
-            raise Broken(f"{len(items)} doses in flight")
-        if items and c.state in ("alarm", "idle", "ready"):
+        doses = [item for item in c.run.ahead() if item is not None and item.dose_al]
+        doses = [item for item in doses if item.left()]
+        square = [item for item in doses if item is c._bolus.square]
+        if len(square) > 1 or len(doses) - len(square) > 1:
+            raise Broken(f"{len(doses)} doses in flight")
+        if doses and c.state in ("alarm", "idle", "ready"):
             raise Broken(f"a dose waits while {c.state}")
 
     def _account(self, name: str, accepted: bool) -> None:
+        """The plunger is where the pump thinks it is; nothing is lost and nothing is too much."""
         bench = self.world.bench
-        if self._loaded is None or bench.motor is None:
+        motor, run, plunger = bench.motor, bench.controller.run, self.world.plunger()
+        if motor is None:
             return
         # A power cut may have kept steps from the books: test_recovery.py has how many.
-        if (name == "load" and accepted) or name == "power cut" or not bench.motor._loaded:
-            self._loaded = bench.motor.remaining_steps()
-            self._loaded_at = self.world.plunger()
+        if (name == "load" and accepted) or name == "power cut" or not motor._loaded:
+            self._loaded, self._loaded_at = motor.remaining_steps(), plunger
             if name == "load" and accepted and self._loaded != FILL:
                 raise Broken("a syringe is not what was loaded")
-        if not bench.dose.active:
-            if bench.motor.remaining_steps() != self._loaded - (self.world.plunger() - self._loaded_at):
-                raise Broken("the plunger is not where the pump thinks")
-            run = c_run(bench)
-            if run is not None and run.commanded != run.witnessed:
-                raise Broken("commanded and witnessed steps differ at standstill")
-        run = c_run(bench)
         if run is not None and run.booked_in > run.ordered:
             raise Broken("more than was ordered")
+        if bench.dose.active:
+            return
+        if motor.remaining_steps() != self._loaded - (plunger - self._loaded_at):
+            raise Broken("the plunger is not where the pump thinks")
+        if run is not None and run.commanded != run.witnessed:
+            raise Broken("commanded and witnessed steps differ at standstill")
 
-    def _restarted(self, count: int) -> None:
+    def _restarted(self) -> None:
         now = self.world.bench.clock.now
-        self._restarts = [at for at in self._restarts if now - at < 600 * S] + [now] * count
+        self._restarts = [at for at in self._restarts if now - at < 600 * S] + [now]
         if len(self._restarts) > _RESTARTS:
             raise Broken("restarts by itself more often than allowed")
 
@@ -202,34 +256,17 @@ class Watch:
 
     # -- help ---------------------------------------------------------------------------------
 
-    def _rate(self) -> int | None:
+    def _rate(self) -> tuple[object, int] | None:
+        """Return the item under way and its rate."""
         c = self.world.bench.controller
         item = c.run.item() if c.run and not c.run.ended else None
-        return item.rate if item is not None and item.kind in ("infuse", "basal") else None
+        return None if item is None else (item, item.rate)
+
+    def _barred(self) -> object:
+        """Return what forbids to infuse, something false when nothing does."""
+        pins = self.world.bench.pins
+        return pins.stop or not pins.clamped or self.world.guard.codes or pins.ends
 
     def _backing(self) -> bool:
         sensing = self.world.bench.controller.sensing
         return sensing is not None and sensing._backing is not None
-
-    def _restart_waits(self) -> bool:
-        sensing = self.world.bench.controller.sensing
-        return sensing is not None and sensing._restart.due_ms is not None
-
-    @staticmethod
-    def _granted(told: list[str]) -> bool:
-        return "bolus" in told
-
-    def _all_edges(self) -> list[tuple[int, int]]:
-        bench = self.world.bench
-        edges: list[tuple[int, int]] = list(bench.dose.edges)
-        if bench.dose.active:
-            bench.dose._count()
-            edges += [(at, bench.pins.way) for at in bench.dose._plan[: bench.dose.seen]]
-        return edges
-
-
-def c_run(bench: object) -> object:
-    return bench.controller.run
-
-
-_ = EVENTS

@@ -15,18 +15,25 @@ from unit.firmware.bench import Bench, Button, compiled, configuration, errors, 
 
 from doseloop import resources
 
+# Held, so that what is borrowed is not read anew each time.
+for _name in ("starting", "changes", "checks", "backoff", "attended", "threshold", "restart",
+              "pending", "next_steps"):  # fmt: skip
+    resources.firmware_module(_name)
 occlusion = resources.firmware_module("occlusion")
 states = resources.firmware_module("states")
 
 ML, MS, S = 10**15, 1_000, 1_000_000
 CONFIG = configuration(backlash_steps=0)
 CONFIG["force"].update(occlusion_pa=60_000, auto_restart=1)
-CONFIG["limits"]["rate_max_al_per_h"] = 600 * ML
+CONFIG["motion"].update(pull_in_hz=150, accel_hz_per_s=2_000)
 AL = CONFIG["motion"]["al_per_step"]
 RATE = 100 * 3600 * AL  # 100 steps/s
+CONFIG["limits"]["rate_max_al_per_h"] = 8 * RATE
 THRESHOLD = CONFIG["force"]["occlusion_pa"]
-FILL = 2000  # steps in the syringe
+FILL = 4000  # steps in the syringe
 LOCKOUT_MS = 1_500
+HOUR_AL = 100 * AL  # what the doses of a patient's order may come to in an hour
+_BASAL = RATE // 500
 
 
 def _infuse(steps: int, rate: int = RATE, mode: str = "infuse") -> dict[str, Any]:
@@ -35,14 +42,19 @@ def _infuse(steps: int, rate: int = RATE, mode: str = "infuse") -> dict[str, Any
 
 _ORDERS = {
     "infusion": compiled([_infuse(200)], CONFIG, kvo=RATE // 10, stop_ms=5_000),
-    "pauses": compiled([_infuse(40), {"mode": "pause", "duration_ms": 1_000}, _infuse(40)], CONFIG),
+    "fast": compiled([_infuse(900, 3 * RATE)], CONFIG),
+    "long": compiled([_infuse(2_600, RATE // 5)], CONFIG),
+    "pauses": compiled(
+        [_infuse(40), {"mode": "pause", "duration_ms": 1_000}, _infuse(40)], CONFIG
+    ),
     "held": compiled([_infuse(150, mode="bolus")], CONFIG),
     "pca": compiled(
         [
             {
-                "mode": "pca", "basal_al_per_h": RATE // 5, "dose_al": 40 * AL,
+                "mode": "pca", "basal_al_per_h": _BASAL, "dose_al": 40 * AL,
                 "dose_rate_al_per_h": RATE, "lockout_ms": LOCKOUT_MS,
-                "limit_1h_al": 10**6 * AL, "limit_4h_al": 10**7 * AL, "duration_ms": 30_000,
+                "limit_1h_al": _BASAL + HOUR_AL, "limit_4h_al": 10**7 * AL,
+                "duration_ms": 3_600_000,
             }
         ],
         CONFIG,
@@ -62,9 +74,9 @@ class Line:
         if self._world.bench.dose.active:
             way = self._world.bench.pins.way
         if self.blocked_at is not None:
-            pa = max(0, self._world.plunger() - self.blocked_at) * THRESHOLD // 25
+            pa = max(0, self._world.plunger() - self.blocked_at) * THRESHOLD // 100
         force_mn = pa * force["area_um2"] // 10**9 + way * force["friction_mn"]
-        return force["zero"] + force_mn * force["gain_den"] // force["gain_num"]
+        return force["zero"] + force_mn * force["gain_num"] // (1000 * force["gain_den"])
 
 
 class Guard:
@@ -103,7 +115,9 @@ class World:
         c.guard = self.guard
         c.button = Button(bench.clock, down)
         if self.configured:
-            c.sensing = occlusion.Sensing(bench.clock, bench.events, bench.alarms, self.line, CONFIG)
+            c.sensing = occlusion.Sensing(
+                bench.clock, bench.events, bench.alarms, self.line, CONFIG
+            )
 
     def plunger(self) -> int:
         """Return where the plunger is, by the steps that were really made."""
@@ -116,7 +130,7 @@ class World:
     # -- what happens -------------------------------------------------------------------------
 
     def do(self, name: str) -> str | None:
-        """Let an event happen; return the code of a refusal. Anything else it raises is a fault."""
+        """Let an event happen; return the code of a refusal. All else it raises is a fault."""
         code = None
         try:
             EVENTS[name](self)
@@ -194,6 +208,15 @@ def _flag(flag: int) -> Callable[[World], None]:
     return act
 
 
+def _damaged(w: World) -> None:
+    """The record of what the patient was given can't be read, and a reset."""
+    files = w.bench.storage.files
+    for name in files:
+        if name.startswith("pca"):
+            files[name] = "x"
+    w.reset(False)
+
+
 def _silent(w: World) -> None:
     if w.bench.controller.silent_since_matters():
         w.bench.controller.link_lost(10**7)
@@ -202,7 +225,7 @@ def _silent(w: World) -> None:
 
 def _block(w: World) -> None:
     w.line.blocked_at = w.plunger()
-    w.run(500 * MS)
+    w.run(50 * MS)
 
 
 def _free(w: World) -> None:
@@ -234,8 +257,8 @@ EVENTS: dict[str, Callable[[World], Any]] = {
     "confirm another": lambda w: w.bench.controller.pending.confirm("11111111"),
     "hold": lambda w: w.bench.controller.hold(),
     "bolus_now": lambda w: w.bench.controller.bolus_now(30 * AL, RATE),
-    "square": lambda w: w.bench.controller.bolus_now(30 * AL, None, 60_000),
-    "both": lambda w: w.bench.controller.bolus_now(30 * AL, RATE, 60_000),
+    "square": lambda w: w.bench.controller.bolus_now(60 * AL, None, 60_000),
+    "both": lambda w: w.bench.controller.bolus_now(60 * AL, RATE, 60_000),
     "demand": lambda w: w.bench.controller.demand(),
     "pca": lambda w: w.bench.controller.pca(),
     "load": lambda w: w.bench.controller.load(FILL * AL),
@@ -244,6 +267,7 @@ EVENTS: dict[str, Callable[[World], Any]] = {
     "occlusion": lambda w: w.bench.controller.occlusion(None),
     "maintenance": _maintenance,
     "press": _press,
+    "50 ms": lambda w: w.run(50 * MS),
     "0.2 s": lambda w: w.run(200 * MS),
     "3 s": lambda w: w.run(3 * S),
     "host silent": _silent,
@@ -261,6 +285,9 @@ EVENTS: dict[str, Callable[[World], Any]] = {
     "line free": _free,
     "driver fails": _guard(("A_DRIVER",)),
     "driver well": _guard(()),
+    "another board": lambda w: setattr(w.bench.controller, "reset_due", True),
+    "library damaged": lambda w: setattr(w.bench.controller, "library_fault", "damaged"),
+    "history damaged": _damaged,
     "exception": lambda w: w.bench.controller.fault(),
     "reset": lambda w: w.reset(False),
     "power cut": lambda w: w.reset(True),
