@@ -18,16 +18,17 @@ ends. `stop` is answered everywhere and ends all motion.
 
 _CHECKED = """## How it is checked
 
-`tests/unit/firmware/modes/` explores what can happen, breadth first, with the firmware that ships
-over a motor that plays its segments: every request of the table and more, the patient's button,
-time, the host's silence and break, the stop input, end switch, clamp and stall, a blocked line,
-a driver's fault, an exception, damaged records, resets and power cuts. After each event it looks at
-rules that are told from outside, by steps and pins (`rules.py`): no step after an alarm that stops
-until a person has cleared and begun again, but for the back-off and the restarts that the board
-file allows; no motion against an input that forbids it; never faster than the limit; no bolus in an
-alarm, one dose and one square one in flight at most, lockout and hourly limit of a patient's order;
-a held bolus ends when it is let go; no rate that nobody confirmed; the plunger where the pump
-thinks; and from every state `stop` and a fault inside leave the motor off.
+`tests/unit/firmware/modes/` explores what can happen, breadth first, with the firmware that
+ships over a motor that plays its segments: every request of the table and more, the patient's
+button, time, the host's silence and break, the stop input, end switch, clamp and stall, a
+blocked line, a driver's fault, an exception, damaged records, resets and power cuts. After each
+event it looks at rules that are told from outside, by steps and pins (`rules.py`): no step
+after an alarm that stops until a person has cleared and begun again, but for the back-off and
+the restarts that the board file allows; no motion against an input that forbids it; never
+faster than the limit; no bolus in an alarm, one dose and one square one in flight at most,
+lockout and hourly limit of a patient's order; a held bolus ends when it is let go; no rate that
+nobody confirmed; the plunger where the pump thinks; and from every state `stop` and a fault
+inside leave the motor off.
 
 `make test` runs it: all paths of three events from power-on, and of two from each of 27 places
 where therapy leads (`explorer.SEEDS`); the test prints how many states and transitions these are.
