@@ -136,7 +136,7 @@ any_step = st.one_of(
 def test_time_and_steps_to_go_are_those_that_come(steps, acts, kvo):
     # B3: within 1 s and a step at the slowest rate of the run, 20 mL/h: 31 ms a step.
     try:
-        bench = started([infuse(2 * AL, 60 * ML), *steps], fill=ML, kvo=kvo)
+        bench = started([infuse(2 * AL, 60 * ML), *steps], fill=25 * ML, kvo=kvo)
     except errors.Refused as refused:
         assert refused.code == "E_DURATION"  # a dose that outlasts its `every`
         return
