@@ -70,10 +70,15 @@ class Commands:
         self._app = app
         self._slots = {"config": "", "order": "", "library": 0}
 
+    def check_name(self, name):
+        """Raise Refused for what is no command. Noise asks often: it reads nothing from flash."""
+        if not isinstance(name, str) or name not in TABLE:
+            why = "no command " + str(name)[:32]
+            raise Refused("E_COMMAND", why, next_step="see `help`")
+
     def run(self, name, args):
         """Return the reply dict of a command, or raise Refused; then nothing has changed."""
-        if not isinstance(name, str) or name not in TABLE:
-            raise Refused("E_COMMAND", "no command " + str(name)[:32])
+        self.check_name(name)
         spec = TABLE[name]
         names = [item[0] for item in spec]
         for key in args:

@@ -31,3 +31,13 @@ class Refused(Exception):
             "nearest": self.nearest,
             "next": self.next,
         }
+
+    def as_text(self):
+        """Return the refusal for people: code, cause, nearest allowed value, next step."""
+        text = "%s %s" % (self.code, self.message)
+        if self.nearest:
+            text += "; nearest: %s" % self.nearest
+        step = self.next
+        if step:
+            text += "\n  next: %s" % step
+        return text + "\n"

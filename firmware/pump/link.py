@@ -132,11 +132,11 @@ class Link:
         overlong, self._overlong = self._overlong, False
         frame = line[0] == 33  # "!"
         if overlong:
-            error = Refused("E_LINE", "line longer than %d bytes" % wire.MAX_LINE)
+            error = _no_line("line longer than %d bytes" % wire.MAX_LINE)
             if frame:
                 self._reply(0, {"id": None, "err": error.as_dict()})
             else:
-                self._say(borrow.words().error_lines(error))
+                self._say(error.as_text())
         elif frame:
             self._request(line)
         elif line.strip():
@@ -148,7 +148,7 @@ class Link:
             if kind != "q":
                 raise wire.WireError("E_FRAME", "a host sends requests", seq)
         except wire.WireError as error:
-            refused = Refused(error.code, error.message)
+            refused = Refused(error.code, error.message, next_step="send it again")
             self._reply(error.seq, {"id": None, "err": refused.as_dict()})
             return
         self.heard_ms = self._clock.ms()
@@ -201,8 +201,9 @@ class Link:
             for byte in line:
                 if byte > 127 or (byte < 32 and byte != 9):
                     # µ is two bytes; the terminal form takes uL
-                    raise Refused("E_LINE", "plain words are ASCII: write uL for microlitre")
+                    raise _no_line("plain words are ASCII: write uL for microlitre")
             name, args, reply = line.decode(), {}, None
+            self._table.check_name(name.split(" ")[0])
             if name in _AT_ONCE:
                 reply = self._table.run(name, args)
             words = borrow.words()
@@ -211,7 +212,7 @@ class Link:
                 reply = self._table.run(name, args)
             self._say(words.reply_lines(name, reply))
         except Refused as error:
-            self._say(borrow.words().error_lines(error))
+            self._say(error.as_text())
 
     # -- out ----------------------------------------------------------------------------------
 
@@ -241,3 +242,9 @@ class Link:
             return
         queue.append(line)
         self._waiting += len(line)
+
+
+def _no_line(why):
+    # Noise makes many of these, and none may cost a reading of next_steps.py from flash.
+    step = "end each command with a newline; at most %d bytes" % wire.MAX_LINE
+    return Refused("E_LINE", why, next_step=step)

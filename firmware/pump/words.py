@@ -123,16 +123,6 @@ def reply_lines(name, reply):
     return "ok" + "".join(fact(key, reply[key]) for key in sorted(reply)) + "\n"
 
 
-def error_lines(error):
-    """Return the text of a refusal: code, cause, nearest allowed value, next step."""
-    text = "%s %s" % (error.code, error.message)
-    if error.nearest:
-        text += "; nearest: %s" % error.nearest
-    if error.next:
-        text += "\n  next: %s" % error.next
-    return text + "\n"
-
-
 def _plan(plan):
     out = "plan: %d steps in %s\n" % (
         plan["ordered_steps"], format(plan["duration_ms"], "duration"))  # fmt: skip

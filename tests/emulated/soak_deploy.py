@@ -6,7 +6,6 @@ emulator: each state that the flash passes through is what a power cut there wou
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -28,7 +27,7 @@ from doseloop.errors import LinkError
 from doseloop.flash import scripts
 from doseloop.flash.build import Artifact, Build, build
 from doseloop.flash.deploy import deploy
-from doseloop.flash.plan import check_target
+from doseloop.flash.plan import check_target, read_inventory
 from doseloop.sim.emulated.chip import FS_SIZE, Chip
 from doseloop.sim.emulated.kept import Kept
 from doseloop.sim.emulated.prompt import Prompt
@@ -121,15 +120,15 @@ def _what_runs(flash: bytes, file: Path, builds: tuple[Build, Build]) -> str:
     script = mount(file, FS_SIZE // 4096) + scripts.fill(scripts.INVENTORY, only=None)
     named = os.environ.get("DOSELOOP_MICROPYTHON", str(beside))
     done = subprocess.run([named, "-c", script], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = read_inventory(done.stdout)
     old, new = builds
     for name, wanted in (("old", old), ("new", new)):
-        if found["active"] == wanted.folder:
-            there = found["files"]
+        if found.active == wanted.folder:
+            there = found.files
             for artifact in wanted.payload:
                 assert there.get(f"/{wanted.folder}/{artifact.path}") == artifact.sha256, artifact
             return name
-    raise AssertionError(f"active: {found['active']}")
+    raise AssertionError(f"active: {found.active}")
 
 
 def _hash_after_boot(image: Path, flash: bytes) -> str:

@@ -38,6 +38,7 @@ step, way, off, wire, stop, front, back = (
     Pin(2, Pin.OUT, value=0), Pin(3, Pin.OUT, value=1), Pin(4, Pin.OUT, value=0),
     Pin(5, Pin.IN, Pin.PULL_DOWN), Pin(6, Pin.IN, Pin.PULL_UP),
     Pin(7, Pin.IN, Pin.PULL_UP), Pin(8, Pin.IN, Pin.PULL_UP))
+bolus = Pin(9, Pin.IN, Pin.PULL_UP)
 def go(count):
     seen = 0
     for _ in range(count):

@@ -198,9 +198,10 @@ def test_a_patient_controlled_run_fits_the_chip_and_its_record_costs_no_step(ima
     assert view["given"] == 1 and view["demands"] == 2
     assert run["witnessed_steps"] == run["commanded_steps"] == len(rig.rising)
     # Basal beats of 1/60 s, and 1/120 s while the dose runs, none disturbed by what is written; at
-    # the dose's begin the motor is stopped and started anew, which takes main some 15 ms.
+    # the dose's begin the motor is stopped and started anew, which takes main some 45 ms: it keeps
+    # the demand in flash, answers it, and only then comes round to the motor.
     gaps = [b - a for a, b in zip(rig.rising, rig.rising[1:], strict=False)]
     late = [gap for gap in gaps if gap > 10**9 // 60 + 1000]
-    assert len(late) <= 1 and max(gaps) <= 10**9 // 60 + 20_000_000, late
+    assert len(late) <= 1 and max(gaps) <= 10**9 // 60 + 50_000_000, late
     assert sum(gap < 9_000_000 for gap in gaps) >= 100
     assert heap_free >= 85_000, "what such an order brings with it takes about 15 kB"

@@ -193,7 +193,7 @@ def prompt(image: Path) -> Rig:
 )
 def test_every_counter_may_wrap_between_two_steps(prompt: Rig, wrap_us: int, ms_too: bool) -> None:
     def wrap(board: Rig) -> dict[str, Any]:
-        left_us = 2_000_000  # till then the pump's parts are loaded
+        left_us = 3_500_000  # till then the pump's parts are loaded
         wrap_ns = board.chip.ns + left_us * 1000
         board.chip.preset_clock(wrap_us - left_us)
         board.run((measure.GUESTS / "perf.py").read_text())

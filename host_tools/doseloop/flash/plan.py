@@ -50,9 +50,13 @@ class Plan:
 
 
 def read_inventory(text: str) -> Inventory:
-    """Return the inventory from the last line that the board printed. Raise LinkError."""
+    """Return the inventory from what the board printed: a line for each file, then the rest.
+
+    Raise LinkError.
+    """
     lines = text.strip().splitlines()
     try:
+        files = dict(cast("list[str]", json.loads(line)) for line in lines[:-1])
         found = cast("dict[str, Any]", json.loads(lines[-1]))
         numbers: list[Any] = found["version"]
         version = ".".join(str(part) for part in numbers[:3])
@@ -63,7 +67,7 @@ def read_inventory(text: str) -> Inventory:
             str(found["machine"]),
             found["active"],
             tuple(found["folders"]),
-            dict(found["files"]),
+            files,
             int(found["free"]),
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:

@@ -6,29 +6,33 @@ Values are put in as Python literals by `fill`, so no path can end a string earl
 
 from __future__ import annotations
 
-# Prints one JSON object: what the board is, what is active, and the hash of every file; of the
-# firmware folders only those in {only}, all of them when that is None. A hash costs 9 us a byte.
+# Prints a JSON line [path, hash] for every file, then an object: what the board is and what is
+# active; of the firmware folders only those in {only}, all of them when that is None. Line by line
+# because one string of it all needs more memory in one piece than a prompt in use may have left.
+# A hash costs 9 us a byte.
 INVENTORY = """
 import sys, os, json, hashlib, binascii
 
-def sha(path):
+chunk = bytearray(512)
+
+def tell(path):
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while True:
-            chunk = file.read(512)
-            if not chunk:
-                return binascii.hexlify(digest.digest()).decode()
-            digest.update(chunk)
+            size = file.readinto(chunk)
+            if not size:
+                break
+            digest.update(memoryview(chunk)[:size])
+    print(json.dumps([path, binascii.hexlify(digest.digest()).decode()]))
 
-def walk(path, into):
+def walk(path):
     for entry in os.ilistdir(path):
         full = path + "/" + entry[0]
         if entry[1] == 0x4000:
-            walk(full, into)
+            walk(full)
         else:
-            into[full] = sha(full)
+            tell(full)
 
-files = {}
 folders = []
 active = None
 for entry in os.ilistdir("/"):
@@ -36,9 +40,9 @@ for entry in os.ilistdir("/"):
     if entry[1] == 0x4000 and name.startswith("fw_"):
         folders.append(name)
         if {only} is None or name in {only}:
-            walk("/" + name, files)
+            walk("/" + name)
     elif name in ("boot.py", "main.py", "boot.py.new", "main.py.new"):
-        files["/" + name] = sha("/" + name)
+        tell("/" + name)
     elif name == "active":
         with open("/active") as file:
             active = file.read().strip().lstrip("/")
@@ -48,7 +52,6 @@ print(json.dumps({
     "machine": getattr(sys.implementation, "_machine", ""),
     "active": active,
     "folders": folders,
-    "files": files,
     "free": stat[1] * stat[3],
 }))
 """

@@ -130,6 +130,22 @@ def test_a_frame_of_exactly_the_longest_line_is_taken(host):
     assert "ok" in host.reply(line)[2]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"\xff\x00\x03\n", b"x" * 2000 + b"\n", b"bogus 1 2\n", b"!" + b"y" * 2000 + b"\n",
+     b"!nonsense\n", b"!q 1 {} 00000000\n"],
+)  # fmt: skip
+def test_noise_is_answered_without_reading_a_module_from_flash(host, monkeypatch, line):
+    # Each reading takes the chip some 0.1 s, and a command behind the noise would wait for it.
+    def read(*names):
+        raise AssertionError(names)
+
+    monkeypatch.setattr(resources.firmware_module("borrow"), "_lend", read)
+    answer = host.raw(line)
+    assert answer.startswith((b"E_LINE ", b"E_COMMAND ", b"!r "))
+    assert b"next" in answer
+
+
 @pytest.mark.parametrize("command", [None, "", "STATUS", "__init__", "run", 5, [], {}, ["load"]])
 def test_an_unknown_command_of_any_type(host, command):
     before = host.snapshot()

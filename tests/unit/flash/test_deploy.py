@@ -187,6 +187,15 @@ def test_leftovers_of_older_firmware_are_removed_but_the_active_one_stays(bench,
     assert sorted(found.folders) == sorted([builds[1].folder, builds[2].folder])
 
 
+def test_the_list_of_files_needs_no_memory_in_one_piece(bench, tmp_path):
+    # At a prompt that a deploy reaches after a crash the heap may be in small pieces.
+    board = Board(bench.port)
+    deploy(firmware(tmp_path, 1), board, accept, quiet)
+    lines = board.run(scripts.fill(scripts.INVENTORY, only=None)).splitlines()
+    assert len(lines) == 10  # nine files as above, and what the board is
+    assert max(len(line) for line in lines) < 400
+
+
 def test_wrong_micropython_and_wrong_chip_are_refused_before_anything_is_written(bench, tmp_path):
     one = firmware(tmp_path, 1)
     board = Board(bench.port)
