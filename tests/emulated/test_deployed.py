@@ -204,4 +204,5 @@ def test_a_patient_controlled_run_fits_the_chip_and_its_record_costs_no_step(ima
     late = [gap for gap in gaps if gap > 10**9 // 60 + 1000]
     assert len(late) <= 1 and max(gaps) <= 10**9 // 60 + 50_000_000, late
     assert sum(gap < 9_000_000 for gap in gaps) >= 100
-    assert heap_free >= 85_000, "what such an order brings with it takes about 15 kB"
+    # With the first order MicroPython's table of names doubles (decision 0016).
+    assert heap_free >= 75_000, "what such an order brings with it takes about 28 kB"
