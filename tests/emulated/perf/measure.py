@@ -233,7 +233,7 @@ def _asked(
 def _once(rig: Rig, act: Callable[[Rig], None]) -> float:
     act(rig)
     begun = rig.chip.ns
-    rig.advance(200)
+    rig.advance(500)
     assert rig.ms - rig.rising[-1] / 1e6 > 50, "still moving"
     return _since(rig, begun)
 
