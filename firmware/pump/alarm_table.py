@@ -29,7 +29,8 @@ CLEARS = {
 
 # code: (priority, what the pump does, when it ends, what is the matter, next step)
 TABLE = {
-    "A_DRIFT": ("high", ENDS, CLEAR, "commanded and witnessed steps differ by more than 10",
+    "A_DRIFT": ("high", ENDS, CLEAR,
+                "commanded and witnessed steps differ by more than 10, or by a tenth",
                 "check STEP wiring and witness jumper; stop, then start a new order"),
     "A_UNDERRUN": ("high", STOPS, CLEAR, "the step queue ran dry; motion ended by itself",
                    "clear, then resume; report it if it comes back"),

@@ -115,7 +115,7 @@ class Course:
     def _heed(self):
         """Act on what the guard sees. Only a motion is stopped; at rest a start is refused."""
         moving = self.motor is not None and self.motor.moving
-        codes = self.guard.look(moving)
+        codes = self.guard.look(self.motor)
         for code in codes:
             stops = self._alarms.stops(code)
             if not stops:

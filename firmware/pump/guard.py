@@ -1,9 +1,9 @@
 """What is watched around the motor beside its own inputs: driver chip, its heat, the supply.
 
-It looks every few seconds and says which alarms stand; the controller acts. It knows alarm codes,
-no registers: hal's parts are passed in, each None where the board has none. Clamp, end switches
-and the driver's DIAG output are faster: the tick looks at them (hal/pins.py). Imported when the
-board has one of these parts.
+It looks when a motion begins and every few seconds, and says which alarms stand; the controller
+acts. It knows alarm codes, no registers: hal's parts are passed in, each None where the board has
+none. Clamp, end switches and the driver's DIAG output are faster: the tick looks at them
+(hal/pins.py). Imported when the board has one of these parts.
 """
 
 from micropython import const
@@ -27,17 +27,21 @@ class Guard:
         self._hot_counts = hot_counts
         self._supply = supply
         self._due = 0
+        self._motion = None  # the number of the one it has looked at
         self._looks = 0
         self._supply_codes = ()
         self.codes = ()  # alarms that stand
         self.why = None  # what the driver says
 
-    def look(self, moving):
-        """Return the alarms that stand. moving: only then is the driver asked."""
+    def look(self, motor):
+        """Return the alarms that stand. The driver is asked only while it moves."""
         now = self._clock.ms()
-        if now >= self._due:
+        moving = motor is not None and motor.moving
+        if now >= self._due or moving and motor.number != self._motion:
             self._due = now + _EVERY_MS
-            self._read(moving)
+            if moving:
+                self._motion = motor.number
+            self._read(moving, motor.way() if moving else None)
         return self.codes
 
     def ready(self):
@@ -67,10 +71,10 @@ class Guard:
                 return code
         return "A_STALL"
 
-    def _read(self, moving):
+    def _read(self, moving, way=None):
         hot, self.why = False, None
         if self._driver is not None and moving:
-            hot, self.why = self._driver.look()
+            hot, self.why = self._driver.look(way)
         if self._heat is not None:
             counts = self._heat()
             hot = hot or counts <= self._hot_counts or counts >= _OPEN

@@ -102,6 +102,10 @@ class Motor:
         """Which motion it is: each start has another one."""
         return self._dose.number
 
+    def way(self):
+        """Return the level at DIR while it moves, else None."""
+        return self._pins.way if self._dose.active else None
+
     def draining(self):
         """True when only the last words are being played: the end is milliseconds away."""
         return self._dose.drained()
@@ -211,7 +215,10 @@ class Motor:
         if self._dose.made < leg.steps:
             # Cut short: as asked, or by something that came in this very moment.
             code = self._cause(self._dose.flags)
-            return code or ("stopped" if asked else "A_UNDERRUN")
+            if code or not asked:
+                return code or "A_UNDERRUN"
+        if self._run.adrift():
+            return "A_DRIFT"
         if asked:
             return "stopped"
         if taking_up:
@@ -235,7 +242,8 @@ class Motor:
         """End the motion at once, whatever its rate; what the screw does then is not known above
         the pull-in rate. Return "stopped", or the alarm that had stopped it already."""
         self._finish()
-        return self._cause(self._dose.flags) or "stopped"
+        code = self._cause(self._dose.flags)
+        return code or ("A_DRIFT" if self._run.adrift() else "stopped")
 
     def back_off(self, steps):
         """Draw the plunger back by so many steps, at the take-up rate. Witnessed as take-up, never

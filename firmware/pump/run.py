@@ -296,6 +296,12 @@ class Run:
         self.ordered = order.steps_of(-1)
         self.ordered += arith.steps_of(order.volume_al(1) + self._extra_al, self.al)
 
+    def adrift(self):
+        """True when the witness has counted more than a tenth too much or too little, and more
+        than one step: once a motion is over, and all that was made is counted."""
+        off = abs(self.commanded - self.witnessed)
+        return off > 1 and off * 10 > self.commanded
+
     def remaining_steps(self):
         """Return the ordered steps still to make."""
         return self.ordered - self.commanded

@@ -1,4 +1,4 @@
-"""Long cases of a deploy: power cut at any moment of it, and an application that won't start.
+"""Long cases of a deploy: an erased board, a power cut at any moment, a firmware that crashes.
 
 Not collected by name; `make soak-emulated` runs it. The cuts are taken from one deploy inside the
 emulator: each state that the flash passes through is what a power cut there would leave.
@@ -6,6 +6,7 @@ emulator: each state that the flash passes through is what a power cut there wou
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,20 +18,25 @@ import pytest
 
 pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
 
-from emulated.board import powered
+from emulated.board import PATIENCE_S, powered
 from emulated.firmware import varied
 from filed_flash import mount
 
-from doseloop import resources
+from doseloop import Pump, resources
+from doseloop.boards import find_board
 from doseloop.cli.flash import put
+from doseloop.config import compile_config
 from doseloop.errors import LinkError
-from doseloop.flash import scripts
+from doseloop.flash import guard, scripts
+from doseloop.flash.board import Board
 from doseloop.flash.build import Artifact, Build, build
 from doseloop.flash.deploy import deploy
 from doseloop.flash.plan import check_target, read_inventory
 from doseloop.sim.emulated.chip import FS_SIZE, Chip
 from doseloop.sim.emulated.kept import Kept
 from doseloop.sim.emulated.prompt import Prompt
+from doseloop.syringes import find_syringe
+from doseloop.transport import SerialTransport
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 
@@ -57,6 +63,49 @@ class Watched(Prompt):
     def send(self, files, progress):  # type: ignore[no-untyped-def]
         for file in files:  # one by one, as mpremote does
             super().send((file,), progress)
+
+
+def test_an_erased_board_gets_it_all_and_keeps_it_when_the_next_deploy_is_cut(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = build(resources.firmware_root())
+    config = compile_config(find_board("pico_tmc2209"), find_syringe("bd-plastipak-50"))
+    # Two files of its own, so that there is something to be cut between.
+    newer = varied(tmp_path, "0.9.9", also="tick.py")
+    sent: list[str] = []
+    with powered(image, tmp_path, "--blank") as board:
+        monkeypatch.setenv("DOSELOOP_HOME", str(board.home))
+        done = board.doseloop("flash", "--json")
+        assert done.returncode == 0, done.stderr
+        assert "MicroPython prompt" in done.stderr
+        said = json.loads(done.stdout)
+        assert said["changed"]
+        assert len(said["sent"]) == len(said["files"])
+        assert said["hash"] == checkout.hash  # what the board has reported, else it had failed
+        with Pump(SerialTransport(board.port), deadline_s=PATIENCE_S / 3) as pump:
+            pump.push_config(config.sealed)
+        guard.release(board.port)
+
+        class Cut(Board):
+            def send(self, files, progress):  # type: ignore[no-untyped-def]
+                def each(path: str, size: int) -> None:
+                    sent.append(path)
+                    if len(sent) == 2:
+                        board.cut()
+                        raise InterruptedError
+
+                super().send(files, each)
+
+        with pytest.raises(InterruptedError):
+            deploy(newer, Cut(board.port, PATIENCE_S), check_target, lambda path, size: None)
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copytree(board.state, again / "state")
+    with powered(image, again, "--blank") as same:
+        monkeypatch.setenv("DOSELOOP_HOME", str(same.home))
+        with Pump(SerialTransport(same.port), deadline_s=PATIENCE_S / 3) as pump:
+            assert pump.identity.hash == checkout.hash
+            assert pump.identity.board == "pico_tmc2209"  # the configuration is not a deploy's
 
 
 def test_a_cut_at_any_moment_leaves_the_old_firmware_or_the_new(

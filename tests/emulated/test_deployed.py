@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 
 pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloop[emulated]'")
 
-from emulated.perf import measure
-from emulated.perf.deployed import Infusing, Talk, infusing
-from emulated.rig import Rig, flash, in_fork
+from emulated.again import WORSE, build_of
+from emulated.perf.deployed import Infusing, Talk, figures, infusing
+from emulated.perf.page import committed
+from emulated.rig import in_fork
 
 from doseloop import resources
 
@@ -164,45 +166,61 @@ def test_a_reset_of_the_chip_loses_no_step_and_the_record_costs_none(pump: Infus
     assert found["after"]["witnessed_steps"] == found["made"] > found["stood"] + 400
 
 
-def test_a_patient_controlled_run_fits_the_chip_and_its_record_costs_no_step(image: Path) -> None:
+def test_a_patient_controlled_run_fits_the_chip_and_its_record_costs_no_step(
+    pump: Infusing,
+) -> None:
+    found = in_fork(_patient, pump)
+    given, again, view, run = (found[name] for name in ("given", "again", "view", "run"))
+    assert given["given_now"] and not again["given_now"]
+    assert again["denied"]["delivering"] + again["denied"]["lockout"] == 1
+    assert view["given"] == 1 and view["demands"] == 2
+    edges = found["edges"]
+    assert run["witnessed_steps"] == run["commanded_steps"] == len(edges)
+    # Basal beats of 1/60 s, and 1/120 s while the dose runs, none disturbed by what is written; at
+    # the dose's begin the motor is stopped and started anew, which takes main some 45 ms: it keeps
+    # the demand in flash, answers it, and only then comes round to the motor.
+    gaps = [b - a for a, b in pairwise(edges)]
+    late = [gap for gap in gaps if gap > 10**9 // 60 + 1000]
+    assert len(late) <= 1 and max(gaps) <= 10**9 // 60 + 50_000_000, late
+    assert sum(gap < 9_000_000 for gap in gaps) >= 100
+    # With the first order MicroPython's table of names doubles (decision 0016).
+    assert found["heap_free"] >= 75_000, "what such an order brings with it takes about 28 kB"
+
+
+def _patient(pump: Infusing) -> dict[str, Any]:
     # 60 steps/s, a dose of 60 more for a second; each demand is stored while the motor turns.
-    wire = resources.firmware_module("sealed")
-    text, body = measure.fast_config()
-    al = body["motion"]["al_per_step"]
+    rig, talk, al = pump.rig, pump.talk, pump.al
     step = {
         "mode": "pca", "basal_al_per_h": 60 * 3600 * al, "dose_al": 60 * al,
         "dose_rate_al_per_h": 60 * 3600 * al, "lockout_ms": 1_000, "limit_1h_al": 10**6 * al,
         "limit_4h_al": 10**7 * al, "duration_ms": 60_000,
     }  # fmt: skip
     order = {"schema": 1, "name": "pca", "steps": [step]}
+    wire = resources.firmware_module("sealed")
     sealed = wire.seal("order", 1, json.dumps(order, separators=(",", ":")))
-    rig = Rig(image, flash(image, text), body["board"])
-    rig.until(b" boot cause=", 5000)
-    talk = Talk(rig)
-    talk.ask("hello")
-    talk.ask("load", volume_al=50 * 10**15)
+    talk.ask("stop")
     for at in range(0, len(sealed), 400):
         talk.ask("put", slot="order", offset=at, data=sealed[at : at + 400])
     talk.ask("order", size=len(sealed))
+    rig.rising.clear()
     talk.ask("start")
     rig.advance(300)
-    given = talk.ask("demand")
-    again = talk.ask("demand")
+    found = {"given": talk.ask("demand"), "again": talk.ask("demand")}
     rig.advance(1_200)
-    view = talk.ask("pca")
+    found["view"] = talk.ask("pca")
     talk.ask("stop")
-    heap_free = talk.ask("hello")["heap_free"]
-    run = talk.ask("status")["run"]
-    assert given["given_now"] and not again["given_now"]
-    assert again["denied"]["delivering"] + again["denied"]["lockout"] == 1
-    assert view["given"] == 1 and view["demands"] == 2
-    assert run["witnessed_steps"] == run["commanded_steps"] == len(rig.rising)
-    # Basal beats of 1/60 s, and 1/120 s while the dose runs, none disturbed by what is written; at
-    # the dose's begin the motor is stopped and started anew, which takes main some 45 ms: it keeps
-    # the demand in flash, answers it, and only then comes round to the motor.
-    gaps = [b - a for a, b in zip(rig.rising, rig.rising[1:], strict=False)]
-    late = [gap for gap in gaps if gap > 10**9 // 60 + 1000]
-    assert len(late) <= 1 and max(gaps) <= 10**9 // 60 + 50_000_000, late
-    assert sum(gap < 9_000_000 for gap in gaps) >= 100
-    # With the first order MicroPython's table of names doubles (decision 0016).
-    assert heap_free >= 75_000, "what such an order brings with it takes about 28 kB"
+    found["heap_free"] = talk.ask("hello")["heap_free"]
+    found["run"] = talk.ask("status")["run"]
+    found["edges"] = list(rig.rising)
+    return found
+
+
+def test_boot_heap_and_line_are_what_they_were(pump: Infusing, image: Path) -> None:
+    # Measured again: no worse than in docs/performance.json.
+    now, then, build = in_fork(figures, pump), committed()["board"], build_of(image)
+    assert now["heap_free"] >= 100_000 and now["ready_ms"] <= 2_000, (build, now)
+    assert now["telemetry_dropped"] == 0, (build, now)
+    assert now["telemetry_per_s"] * WORSE >= then["telemetry_per_s"], (build, now, then)
+    assert now["heap_free"] * WORSE >= then["heap_free"], (build, now, then)
+    for name in ("ready_ms", "round_trip_ms", "round_trip_moving_ms"):
+        assert now[name] <= then[name] * WORSE, (build, name, now, then)

@@ -183,7 +183,7 @@ def test_every_fault_that_is_offered_has_a_model(pump):
     for name in faults.MODELLED:
         if name in ("power_cut", "main_hang", "isr_exception", "tick_dead"):
             continue  # these end this pump; each has its own test
-        value = {"end_switch": "front", "open_wire": "front", "driver": "silent"}.get(name, "1")
+        value = {"end_switch": "front", "open_wire": "dir", "driver": "silent"}.get(name, "1")
         assert pump.ask(f"fault {name} {value}"), name
         assert pump.ask(f"clear {name}"), name
 

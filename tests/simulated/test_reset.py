@@ -86,23 +86,23 @@ def test_while_it_is_interrupted_nothing_else_begins(bench: Bench) -> None:
 
 @pytest.mark.parametrize("reset", [cut_the_power, hang])
 def test_a_schedule_of_intermittent_doses_through_resets(bench: Bench, reset) -> None:
-    # Five doses of 1000 steps at 100/s, one every 2 h, between them KVO of a step every 5 s.
+    # Five doses of 1000 steps at 100/s, one every half hour, between them KVO of a step every 5 s.
     step = {
         "mode": "intermittent", "volume_al": 1000 * bench.al, "rate_al_per_h": 360_000 * bench.al,
-        "every_ms": 2 * 3_600_000, "count": 5,
+        "every_ms": 1_800_000, "count": 5,
     }  # fmt: skip
     bench.pump.order(seal_order([step], kvo_al_per_h=720 * bench.al))
     bench.pump.start()
     uncertain = 0
-    for hours in (2, 1, 1, 2):
-        bench.advance(hours * 3_600_000_000 + 3_000_000)
+    for quarters in (2, 1, 1, 2):
+        bench.advance(quarters * 900_000_000 + 3_000_000)
         reset(bench)
         status = bench.pump.catch_up()
         assert status.state == "interrupted" and status.run is not None
         event = [e for e in bench.events() if e["e"] == "interrupted"][-1]
         uncertain = event["uncertain_steps"]
         bench.pump.resume()
-    bench.advance(7 * 3_600_000_000)
+    bench.advance(7 * 900_000_000)
     assert bench.pump.status().state == "kvo", "the order is done"
     bench.pump.stop()
     run = bench.pump.status().run

@@ -23,7 +23,8 @@ class Pins:
         self._infuse = board["dir_infuse"]
         # Driver off before anything else is set up; its external pull keeps it off until here.
         self._enable = Pin(pins["enable"], Pin.OUT, value=1 - self._enable_on)
-        self._dir = Pin(pins["dir"], Pin.OUT, value=self._infuse)
+        self.way = self._infuse  # the level that DIR is driven to
+        self._dir = Pin(pins["dir"], Pin.OUT, value=self.way)
         self.step = Pin(pins["step"], Pin.OUT, value=0)
         self.witness = Pin(pins["witness"], Pin.IN)
         self.stop = Pin(pins["stop"], Pin.IN, pull)
@@ -54,7 +55,8 @@ class Pins:
 
     def direction(self, way):
         """Set the direction, INFUSE or WITHDRAW. Call it only at standstill."""
-        self._dir.value(self._infuse if way == INFUSE else 1 - self._infuse)
+        self.way = self._infuse if way == INFUSE else 1 - self._infuse
+        self._dir.value(self.way)
 
     def end_mask(self, way):
         """Return (GPIO mask, bits to invert) that make each input to be watched a set bit.

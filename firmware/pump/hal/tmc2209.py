@@ -16,6 +16,7 @@ import sys
 from micropython import const
 
 _GSTAT = const(0x01)
+_IOIN = const(0x06)
 _DRV_STATUS = const(0x6F)
 
 _SYNC = const(0x05)
@@ -26,6 +27,7 @@ _TRIES = const(3)
 # GSTAT (5.1): reset is set by a power-up; drv_err by heat or a short; uv_cp by a low supply.
 _RESET = const(1)
 _CHARGE_PUMP = const(4)
+_DIR = const(9)  # of IOIN (5.1): the level at its pin
 # DRV_STATUS (5.5.3): otpw and ot (120 and 143 C by default), then four bits of shorts. Its
 # open-load bits are no fault: they are set at standstill too.
 _HEAT = const(0b11)
@@ -90,10 +92,12 @@ class Tmc2209:
         del sys.modules["pump.hal.tmc2209_setup"], hal.tmc2209_setup  # pyright: ignore[reportAttributeAccessIssue]
         tmc2209_setup.set_up(self, self._settings)
 
-    def look(self):
-        """Return (too hot, what is wrong or None) by its flags."""
+    def look(self, way):
+        """Return (too hot, what is wrong or None) by its flags, and by its DIR pin: ``way`` is the
+        level that it should have, None while that does not matter."""
         try:
             state, status = self.read(_GSTAT), self.read(_DRV_STATUS)
+            seen = way if way is None else self.read(_IOIN) >> _DIR & 1
         except DriverError as error:
             return False, str(error)
         why = None
@@ -103,4 +107,6 @@ class Tmc2209:
             why = "a short"
         elif state & _CHARGE_PUMP:
             why = "its supply is too low"
+        elif seen != way:
+            why = "its DIR input does not follow"
         return bool(status & _HEAT), why

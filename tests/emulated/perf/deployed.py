@@ -55,48 +55,48 @@ class Talk:
 
 @dataclass(frozen=True)
 class Infusing:
-    """A board that infuses, its host program, and which boot of the pump it is."""
+    """A board that infuses, its host program, which boot of the pump it is, and what was seen."""
 
     rig: Rig
     talk: Talk
     boot: int
     al: int  # of a step
+    config: dict[str, Any]
+    seen: dict[str, Any]  # time to ready, heap, round trips
 
 
 def infusing(image: Path, hz: int, steps: int) -> Infusing:
-    """Boot as deployed and begin to infuse `steps` at `hz`, without ramps."""
+    """Boot as deployed and begin to infuse `steps` at `hz`, without ramps; measure on the way."""
     text, body = fast_config()
     rig = Rig(image, flash(image, text), body["board"])
     rig.until(b" boot cause=", 5000)
+    seen: dict[str, Any] = {"ready_ms": round(rig.ms)}
     talk = Talk(rig)
-    boot = talk.ask("hello")["boot"]
+    hello = talk.ask("hello")
+    seen["heap_free"] = hello["heap_free"]
+    talk.ask("status")
+    seen["round_trip_ms"] = talk.round_trip_ms
     al = body["motion"]["al_per_step"]
     talk.ask("load", volume_al=50 * 10**15)
     talk.ask("infuse", volume_al=steps * al, rate_al_per_h=hz * 3600 * al)
     talk.ask("start")
-    return Infusing(rig, talk, boot, al)
+    talk.ask("status")
+    seen["round_trip_moving_ms"] = talk.round_trip_ms
+    return Infusing(rig, talk, hello["boot"], al, body, seen)
+
+
+def figures(pump: Infusing) -> dict[str, Any]:
+    """Return what was seen on the way, and how much telemetry comes while it infuses."""
+    found = dict(pump.seen)
+    pump.talk.ask("watch", ms=TELEMETRY_MS)
+    pump.rig.heard.clear()
+    pump.rig.advance(500)
+    lines = [line for line in bytes(pump.rig.heard).split(b"\n") if line.startswith(b"!t ")]
+    found["telemetry_per_s"] = 2 * (len(lines) - 1)
+    found["telemetry_dropped"] = json.loads(lines[-2].split(b" ", 2)[2][:-9])["dropped"]
+    return found
 
 
 def board(image: Path) -> dict[str, Any]:
     """Boot, and measure: time to ready, heap, round trips, telemetry."""
-    text, body = fast_config()
-    rig = Rig(image, flash(image, text), body["board"])
-    rig.until(b" boot cause=", 5000)
-    found: dict[str, Any] = {"ready_ms": round(rig.ms)}
-    talk = Talk(rig)
-    found["heap_free"] = talk.ask("hello")["heap_free"]
-    talk.ask("status")
-    found["round_trip_ms"] = talk.round_trip_ms
-    al = body["motion"]["al_per_step"]
-    talk.ask("load", volume_al=40 * 10**15)
-    talk.ask("infuse", volume_al=5_000 * al, rate_al_per_h=1_000 * 3600 * al)
-    talk.ask("start")
-    talk.ask("status")
-    found["round_trip_moving_ms"] = talk.round_trip_ms
-    talk.ask("watch", ms=TELEMETRY_MS)
-    rig.heard.clear()
-    rig.advance(500)
-    lines = [line for line in bytes(rig.heard).split(b"\n") if line.startswith(b"!t ")]
-    found["telemetry_per_s"] = 2 * (len(lines) - 1)
-    found["telemetry_dropped"] = json.loads(lines[-2].split(b" ", 2)[2][:-9])["dropped"]
-    return found
+    return figures(infusing(image, 1_000, 5_000))

@@ -415,7 +415,7 @@ acts = st.lists(
 
 
 @pytest.mark.requirement("B8", "C22", "C23")
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(any_step, min_size=1, max_size=4), acts, st.sampled_from([None, 20 * ML]))
 @example([infuse(10 * AL, 60 * ML)], [(1, "reset", ML), (1, "reset", ML)], None)
 def test_random_sessions_with_resets_lose_and_double_no_step(steps, acts, kvo):

@@ -33,6 +33,22 @@ def run_of(*steps, repeat=1, kvo=None, name="n"):
     return run_module.Run("r1", order, AL)
 
 
+@pytest.mark.requirement("A11", "A12")
+@pytest.mark.parametrize(
+    ("made", "seen", "adrift"),
+    [
+        (1, 0, False), (0, 1, False), (2, 1, False), (2, 0, True),  # one step off is none
+        (19, 17, True), (20, 18, False), (20, 17, True),
+        (19, 21, True), (20, 22, False), (20, 23, True),
+        (100, 90, False), (100, 89, True), (100, 110, False), (100, 111, True),
+    ],
+)  # fmt: skip
+def test_more_than_a_tenth_off_is_adrift(made, seen, adrift):
+    run = run_of(flow("infuse", 200))
+    run.book(1, made, seen)
+    assert run.adrift() is adrift
+
+
 def mixed():
     """Infuse 2.5 steps, wait 4 s, infuse 2.5, withdraw 1.5: 2, then 3 with the rest, then 1."""
     return run_of(

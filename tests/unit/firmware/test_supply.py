@@ -116,9 +116,11 @@ class Driver:
 
     def __init__(self):
         self.says, self.looks, self.set_ups, self.fails = (False, None), 0, 0, None
+        self.ways = []
 
-    def look(self):
+    def look(self, way):
         self.looks += 1
+        self.ways.append(way)
         return self.says
 
     def set_up(self):
@@ -128,17 +130,39 @@ class Driver:
         self.says = (False, None)
 
 
+class Motor:
+    """A motor that moves, as the guard has it."""
+
+    def __init__(self, number=1, level=1):
+        self.moving, self.number, self.level = True, number, level
+
+    def way(self):
+        return self.level
+
+
 def test_it_looks_every_ten_seconds_and_at_the_driver_in_motion_only():
     clock, driver, heat = Clock(), Driver(), Adc(40_000)
     it = guard.Guard(clock, driver, heat, 17_000, None)
     for _ in range(21_000):
-        assert it.look(False) == ()
+        assert it.look(None) == ()
         clock.now += 1_000
     assert (heat.reads, driver.looks) == (3, 0)  # at 0, 10, 20 s
-    for _ in range(10_000):
-        it.look(True)
+    motor = Motor()
+    for _ in range(10_001):
+        it.look(motor)
         clock.now += 1_000
-    assert driver.looks == 1
+    assert driver.ways == [1, 1]  # at the motion's begin, and 10 s later
+
+
+def test_each_motion_is_looked_at_when_it_begins():
+    clock, driver = Clock(), Driver()
+    it = guard.Guard(clock, driver, None, None, None)
+    for number in (1, 1, 2, 3, 3):
+        it.look(Motor(number, number % 2))
+        clock.now += 100_000
+    assert driver.ways == [1, 0, 1]
+    it.ready()
+    assert driver.ways[3:] == [None], "at rest DIR does not matter"
 
 
 @pytest.mark.requirement("H1")
@@ -148,7 +172,7 @@ def test_the_supply_is_read_at_least_every_three_minutes_by_a_main_loop_that_com
     at = []
     while clock.now < 600 * 10**6:
         before = adc.reads
-        it.look(False)
+        it.look(None)
         if adc.reads > before:
             assert adc.reads == before + 10
             at.append(clock.now)
@@ -163,7 +187,7 @@ def test_the_supply_is_read_at_least_every_three_minutes_by_a_main_loop_that_com
 )
 def test_heat_by_its_reading(reading, codes):
     it = guard.Guard(Clock(), None, Adc(reading), 17_000, None)
-    assert it.look(False) == codes
+    assert it.look(None) == codes
     assert it.ready() == (codes[0] if codes else None, None)
 
 

@@ -292,3 +292,19 @@ def test_a_pause_that_is_interrupted_does_not_grow():
     assert totals(bench) == [3, 3, 3]
     ends = 40_000_000 + 5_000_000 + 74_000_000
     assert abs(bench.dose.edges[1][0] - (ends + 18_000_000)) <= 3_000  # whole milliseconds
+
+
+@pytest.mark.requirement("A11")
+@pytest.mark.parametrize(("extra", "codes"), [(2, []), (3, ["A_DRIFT"])])
+def test_steps_from_nowhere_in_a_small_dose_are_told_at_its_end(extra, codes):
+    bench = started([infuse(20 * AL, 100 * 3600 * AL)])
+    end = bench.dose.end
+
+    def ended():
+        at = end()
+        bench.dose.seen += extra
+        return at
+
+    bench.dose.end = ended
+    bench.run_out()
+    assert bench.alarms.standing() == codes

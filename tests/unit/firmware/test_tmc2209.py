@@ -200,10 +200,26 @@ def test_settings_that_were_not_kept_are_told(kept):
 )
 def test_what_its_flags_say(state, status, hot, why):
     wire = Wire([(request(1), answer(1, state)), (request(0x6F), answer(0x6F, status))])
-    said = wire.driver().look()
+    said = wire.driver().look(None)
     assert said[0] is hot
     assert (said[1] is None) if why is None else (why in said[1])
 
 
 def test_a_driver_that_does_not_answer_is_no_exception_where_it_is_looked_at():
-    assert Wire([(request(1), "")] * 3).driver().look() == (False, "it does not answer")
+    assert Wire([(request(1), "")] * 3).driver().look(1) == (False, "it does not answer")
+
+
+# IOIN as recorded on a wire (above): ENN, PDN_UART and DIR high, version 0x21.
+@pytest.mark.parametrize(
+    ("inputs", "way", "why"),
+    [
+        (0x21000241, 1, None),
+        (0x21000041, 0, None),
+        (0x21000041, 1, "its DIR input does not follow"),
+        (0x21000241, 0, "its DIR input does not follow"),
+    ],
+)
+def test_the_level_at_its_dir_pin_must_be_the_one_that_is_driven(inputs, way, why):
+    flags = [(request(1), answer(1, 0)), (request(0x6F), answer(0x6F, 0))]
+    wire = Wire([*flags, (request(6), answer(6, inputs))])
+    assert wire.driver().look(way) == (False, why)

@@ -3,7 +3,7 @@
 62,600 bytes of .mpy at boot leave 105 kB of heap free as deployed (`make perf`, emulated chip,
 genuine 1.28.0 image); the goal is 100 kB, and a byte more costs up to 1.6 of heap. The first order
 takes 13 kB more, 8 of them once: MicroPython's table of names doubles at its 1,270th. The heap
-itself is measured where an image is present (test_performance.py).
+itself is measured where an image is present (test_deployed.py).
 """
 
 from doseloop import resources

@@ -12,6 +12,7 @@ from tmc2209 import HOT, SHORT, Tmc2209
 _NEEDS = {"syringe_out": "clamp", "driver": "uart_tx", "overtemp": "temperature",
           "battery": "battery", "supply": "battery"}  # fmt: skip
 _HEAT = (None, "cut", "chip")
+_WIRES = (None, "stop", "dir")
 _DRIVER = ("silent", "stuck", "noise", "short", "reset")
 
 
@@ -88,7 +89,15 @@ class Board:
         if self._driver is not None and number == self._geometry["enable"] and not self.enabled():
             self._driver.disabled()
         if number == self._geometry["dir"]:
-            self._way = 1 if level == self._geometry["dir_infuse"] else -1
+            self._steer()
+
+    def _steer(self):
+        """The level at the driver's DIR: a cut wire leaves it to the driver's own resistor."""
+        cut = self.faults.get("open_wire") == "dir"
+        level = 0 if cut else self._levels.get(self._geometry["dir"], 0)
+        self._way = 1 if level == self._geometry["dir_infuse"] else -1
+        if self._driver is not None:
+            self._driver.dir = level
 
     def pull(self, number, pull):
         self._pulls[number] = 1 if pull == 1 else 0
@@ -101,7 +110,7 @@ class Board:
         if number == self.step_pin:
             return self.step_level()
         if number == geometry["stop"]:
-            return 1 if self.stop_pressed or "open_wire" in self.faults else 0
+            return 1 if self.stop_pressed or self.faults.get("open_wire") == "stop" else 0
         if number == geometry["bolus"]:
             pressed = self.bolus_pressed or "button_stuck" in self.faults
             return geometry["bolus_pressed"] if pressed else 1 - geometry["bolus_pressed"]
@@ -257,6 +266,8 @@ class Board:
             raise ValueError("this board has no " + needs)
         if name == "end_switch" and value not in (None, "front", "back"):
             raise ValueError("end_switch takes front or back")
+        if name == "open_wire" and value not in _WIRES:
+            raise ValueError("open_wire takes stop or dir")
         if name == "driver" and value not in _DRIVER:
             raise ValueError("driver takes one of " + " ".join(_DRIVER))
         number = name in ("battery", "supply") or name == "overtemp" and value not in _HEAT
@@ -272,6 +283,9 @@ class Board:
             self.faults[name] = int(value or "20")
         elif name == "end_switch":
             self.faults[name] = value
+        elif name == "open_wire":
+            self.faults[name] = value or "stop"
+            self._steer()
         else:
             self._equipment(name, value)
             self.faults[name] = value or True
@@ -301,6 +315,7 @@ class Board:
 
     def clear(self, name):
         self.faults.pop(name, None)
+        self._steer()
         if self._driver is not None and name in ("stall", "driver", "overtemp"):
             self._driver.load = 20
             self._driver.status = 0

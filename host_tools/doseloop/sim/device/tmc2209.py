@@ -4,15 +4,16 @@ A model of the chip by its datasheet (rev. 1.03; sections are named), not of our
 simulated board and, on CPython, by the emulated one.
 """
 
-_GCONF, _GSTAT, _IFCNT, _IHOLD_IRUN = 0x00, 0x01, 0x02, 0x10
+_GCONF, _GSTAT, _IFCNT, _IOIN, _IHOLD_IRUN = 0x00, 0x01, 0x02, 0x06, 0x10
 _TPWMTHRS, _TCOOLTHRS, _SGTHRS, _SG_RESULT = 0x13, 0x14, 0x40, 0x41
 _CHOPCONF, _DRV_STATUS = 0x6C, 0x6F
-_READABLE = (_GCONF, _GSTAT, _IFCNT, _SG_RESULT, _CHOPCONF, _DRV_STATUS)
+_READABLE = (_GCONF, _GSTAT, _IFCNT, _IOIN, _SG_RESULT, _CHOPCONF, _DRV_STATUS)
 _WRITABLE = (_GCONF, _GSTAT, _IHOLD_IRUN, _TPWMTHRS, _TCOOLTHRS, _SGTHRS, _CHOPCONF)
 _CLOCKS_PER_US = 12  # 14: its own clock
 _SPREAD_CYCLE, _MSTEP_REG = 1 << 2, 1 << 7
 # 11, figure 11.1: the reading falls in a line with the load; its start depends on the motor.
 _SG_UNLOADED = 400
+_VERSION = 0x21 << 24  # 5.1
 SHORT = 1 << 2  # DRV_STATUS: s2ga
 HOT = 1  # otpw, 120 C
 
@@ -35,6 +36,7 @@ class Tmc2209:
         self._strapped = strapped
         self.load = 20  # percent of what stalls the motor
         self.status = 0  # DRV_STATUS bits of faults
+        self.dir = 0  # the level at its DIR pin; open it is low, by a resistor inside (2)
         self.power_up()
 
     def power_up(self):
@@ -73,6 +75,8 @@ class Tmc2209:
     def _read(self, register):
         if register == _SG_RESULT:
             return self.sg_result()
+        if register == _IOIN:
+            return _VERSION | self.dir << 9
         if register == _DRV_STATUS:
             return self.status
         if register == _GSTAT and self.status & SHORT:

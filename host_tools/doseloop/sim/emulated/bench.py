@@ -230,12 +230,17 @@ class Bench:
         if "tmc2209" in self._board:
             settings = self._board["tmc2209"]
             driver = _driver_model()(settings["address"], 256 >> settings["mres"])
-            chip.one_wire((self._wired("uart_tx") + 4) // 8 % 2, driver.receive)
+            self._driver = driver
+            chip.one_wire((self._wired("uart_tx") + 4) // 8 % 2, self._to_driver)
         if "supply" in self._board:
             full_mv = self._board["supply"]["full_mv"]
             chip.analog(self._wired("battery") - _ADC_0, _EXTERNAL_MV * 4095 // full_mv)
         if "hot_counts" in self._board:
             chip.analog(self._wired("temperature") - _ADC_0, _COOL)
+
+    def _to_driver(self, data: bytes) -> bytes:
+        self._driver.dir = int(self._dir.value == GPIOPinState.HIGH)
+        return self._driver.receive(data)
 
     def _wired(self, name: str) -> int:
         number = self._pins.get(name)
