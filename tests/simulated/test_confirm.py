@@ -75,7 +75,7 @@ def test_a_status_is_of_now_although_the_main_loop_sleeps() -> None:
         {"mode": "infuse", "rate_al_per_h": 60 * ML, "duration_ms": 5_000},
         {"mode": "infuse", "rate_al_per_h": 6 * ML, "duration_ms": 60_000},
     ]
-    with Bench("--every-tick") as bench:
+    with Bench("--every-tick", board="skr_pico") as bench:
         bench.pump.load(40 * ML)
         bench.pump.order(seal_order(steps, fill_al=40 * ML))
         bench.pump.start()
