@@ -16,6 +16,9 @@ _STOPS = const(2)  # alarm_table.ACTS: this and the next
 _ENDS = const(3)
 _LOAD = const(2)  # alarm_table.ENDINGS
 _SELF = const(4)
+_COUNTED = const(2 << 2)  # of _acts: high, stops, and a person who clears it may resume
+_WINDOW_MS = const(600_000)  # of D8: rolling 10 min
+_REPEATS = const(3)
 
 
 class Alarms:
@@ -30,6 +33,7 @@ class Alarms:
         self._silent_until = 0  # ms; 0: it sounds
         self._sounds_from = 0  # when the silence before ended by itself
         self.changed = False  # what stands, since it was kept
+        self._strikes = []  # (ms, code) of those counted, of the last 10 min
         made = borrow.alarm_table()
         self._names = made.PRIORITIES
         # code: rank, what the pump does, when it ends; in one small integer
@@ -67,6 +71,23 @@ class Alarms:
         """Add an alarm, and record it unless it stands already."""
         if self.raise_(code):
             events.add("alarm", code=code, priority=self.priority(code), text=text_of(code))
+
+    def strike(self, code):
+        """Count an alarm that a person will clear to go on; return True at the third in 10 min:
+        what comes back so often needs more than another start (D8)."""
+        if self._acts[code] != _COUNTED:
+            return False
+        now = self._clock.ms()
+        self._strikes = [each for each in self._strikes if each[0] > now - _WINDOW_MS]
+        self._strikes.append((now, code))
+        if len([1 for each in self._strikes if each[1] == code]) < _REPEATS:
+            return False
+        self.forgive(code)
+        return True
+
+    def forgive(self, code):
+        """Count an alarm anew."""
+        self._strikes = [each for each in self._strikes if each[1] != code]
 
     def end(self, code, events):
         """Drop an alarm, and record it if it stood."""

@@ -33,6 +33,7 @@ TABLE = {
     "infuse": _DOSE,
     "withdraw": _DOSE,
     "bolus": _DOSE,
+    "prime": _DOSE,
     "bolus_now": (("volume_al", "volume", True), ("rate_al_per_h", "rate", False),
                   ("duration_ms", "duration", False)),
     "demand": (),
@@ -60,7 +61,7 @@ TABLE = {
 
 # Answered by planning.py.
 _PLANNING = ("commands", "help", "put", "config", "config_get", "library", "order", "infuse",
-             "withdraw", "bolus", "plan")  # fmt: skip
+             "withdraw", "bolus", "prime", "plan")  # fmt: skip
 
 
 class Commands:

@@ -45,6 +45,8 @@ class Controller(Dosing):
 
     def start(self, crc=None):
         """Begin the order. ``crc``: that of the order the host has shown, to be sure."""
+        if self.state == states.READY and self.order.steps[0].mode == "prime":
+            raise Refused("E_STATE", "a prime lasts while it is held", next_step="send `hold`")
         return borrow.starting().start(self, crc)
 
     def pause(self):
@@ -122,12 +124,14 @@ class Controller(Dosing):
         return item
 
     def hold(self):
-        """Start the planned bolus, or keep it going: it ends soon after the last of these."""
+        """Start the planned bolus or prime, or keep it going: it ends soon after the last of
+        these."""
         self._need("hold")
-        if self.state == states.READY and [s.mode for s in self.order.steps] == ["bolus"]:
-            self.start()
+        modes = [step.mode for step in self.order.steps] if self.state == states.READY else []
+        if modes in (["bolus"], ["prime"]):
+            borrow.starting().start(self)
         elif not self._bolus.held:
-            raise Refused("E_STATE", "no bolus to be held is planned", next_step="plan a `bolus`")
+            raise Refused("E_STATE", "nothing to be held is planned", next_step="plan a `bolus`")
         self._bolus.hold(self._clock.ms())
         return self._totals()
 

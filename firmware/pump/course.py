@@ -103,7 +103,7 @@ class Course:
         room, kvo = self.motor.room(1), run.order.kvo
         if kvo and self._controlled():
             kvo = self._patient.kvo(kvo)
-        if not kvo or self.state == states.WITHDRAWING or not room:
+        if not kvo or self.state in (states.WITHDRAWING, states.PRIMING) or not room:
             self._go(states.IDLE)
             return
         run.keep_open(kvo, room)
@@ -148,7 +148,8 @@ class Course:
     def _break(self):
         # Whatever the host wants next: standing still loses nothing, and can be resumed.
         self._events.add("break", run=self.run.id)
-        self._halt("stop" if self.run.ended else "pause")
+        ends = self.run.ended or self.state == states.PRIMING
+        self._halt("stop" if ends else "pause")
 
     def _leave_pause(self):
         """An ordered pause is interrupted: what is left of it stays to be waited."""
@@ -211,9 +212,10 @@ class Course:
                 self.run.change_rate(rate)
 
     def _alarm(self, code):
+        again = not self._alarms.stands(code) and self._alarms.strike(code)
         self._alarms.tell(code, self._events)
         if self._alarms.stops(code):
-            resumable = self._alarms.resumable(code)
+            resumable = self._alarms.resumable(code) and self.state != states.PRIMING
             self.pending.drop()
             self._resumable = resumable and self.run is not None and not self.run.ended
             self._leave_pause()
@@ -225,6 +227,8 @@ class Course:
                 self.motor.release()
             if self.run is not None and not resumable:
                 self._close("alarm")
+        if again:
+            self._alarm("A_REPEATED")
 
     def _close(self, reason):
         if self.run is None or self.run.ended:
@@ -279,7 +283,7 @@ class Course:
             dose, _, lockout = run.order.steps[0].pca[:3]
             asked = dose * arith.HOUR_MS // lockout
         for item in run.ahead():
-            if item.kind == "bolus":
+            if item.kind in ("bolus", "prime"):
                 # The patient may ask beside a square one, which lasts at least the lockout.
                 flow = item.rate
                 if asked and item.duration_ms >= lockout:

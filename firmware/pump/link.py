@@ -2,8 +2,8 @@
 
 Bytes that are not a good frame or a known command change nothing. Output waits in bounded queues
 that are written as the port takes it, replies first; what does not fit is dropped and counted:
-events can be asked for again. Nothing here ever waits for the host, and a pass of the main loop
-takes in one line, and makes one telemetry frame or writes one line: so a command waits for little.
+events can be asked for again. Nothing here ever waits for the host. A pass of the main loop takes
+in one good line, and makes one telemetry frame or writes one line: so a command waits for little.
 """
 
 from micropython import const
@@ -15,6 +15,7 @@ _QUEUE_MAX = const(6144)  # bytes of events and telemetry waiting for the port
 _ALL_MAX = const(12288)  # with the replies
 _LINE_MAX = const(1025)  # wire.MAX_LINE, and a carriage return that a relay adds
 _STUCK_MS = const(1)  # until the port is tried again: a host fetches within a USB frame
+_BAD_LINES = const(4)  # at most, in a pass of the main loop
 _REPLIES = const(8)  # remembered by request id
 _AT_ONCE = ("stop", "pause")  # typed: before the words for an answer are read from flash
 
@@ -46,8 +47,16 @@ class Link:
         self.heard_ms = 0
 
     def poll(self):
-        """Take in what has come, and act on a line that is whole. Return True for a break-in
-        request."""
+        """Take in what has come, and act on a line that is whole; a bad line does not keep the one
+        behind it waiting. Return True for a break-in request."""
+        for _ in range(_BAD_LINES):
+            taken = self._poll()
+            if taken is not None:
+                return taken
+        return False
+
+    def _poll(self):
+        # Returns None for a line that was none: there may be a better one behind it.
         data = self._serial.read()  # nothing past a newline or a Ctrl-C
         if not self._line:
             if data == b"\n":  # a program's way to end noise: what follows is not kept waiting
@@ -66,8 +75,7 @@ class Link:
             if not whole:
                 return False
             data, self._line = bytes(self._line), bytearray()
-        self._take_line(data)
-        return False
+        return False if self._take_line(data) else None
 
     def flush(self):
         """Write what the port takes of the next line. When none waits, make telemetry that is due:
@@ -129,6 +137,7 @@ class Link:
     # -- in -----------------------------------------------------------------------------------
 
     def _take_line(self, line):
+        """Act on a line; return whether it was a good one."""
         overlong, self._overlong = self._overlong, False
         frame = line[0] == 33  # "!"
         if overlong:
@@ -137,10 +146,10 @@ class Link:
                 self._reply(0, {"id": None, "err": error.as_dict()})
             else:
                 self._say(error.as_text())
-        elif frame:
-            self._request(line)
-        elif line.strip():
-            self._words(line)
+            return False
+        if frame:
+            return self._request(line)
+        return bool(line.strip()) and self._words(line)
 
     def _request(self, line):
         try:
@@ -150,17 +159,17 @@ class Link:
         except wire.WireError as error:
             refused = Refused(error.code, error.message, next_step="send it again")
             self._reply(error.seq, {"id": None, "err": refused.as_dict()})
-            return
+            return False
         self.heard_ms = self._clock.ms()
         request_id, name, args = request.get("id"), request.get("c"), request.get("a") or {}
         if not isinstance(request_id, str) or len(request_id) > 24 or not isinstance(args, dict):
             error = Refused("E_ARG", "a request has id, c and a")
             self._reply(seq, {"id": None, "err": error.as_dict()})
-            return
+            return True
         for known, reply in self._replies:
             if known == request_id:  # sent again: the same answer, the act not repeated
                 self._reply(seq, reply)
-                return
+                return True
         reply = {"id": request_id}
         try:
             self._check_order(name, seq, request.get("s"))
@@ -177,6 +186,7 @@ class Link:
             self._answer(request_id, seq, reply)
             raise
         self._answer(request_id, seq, reply)
+        return True
 
     def _answer(self, request_id, seq, reply):
         self._replies.append((request_id, reply))
@@ -196,6 +206,7 @@ class Link:
 
     def _words(self, line):
         self.heard_ms = self._clock.ms()
+        known = False
         try:
             line = line.strip()
             for byte in line:
@@ -204,6 +215,7 @@ class Link:
                     raise _no_line("plain words are ASCII: write uL for microlitre")
             name, args, reply = line.decode(), {}, None
             self._table.check_name(name.split(" ")[0])
+            known = True
             if name in _AT_ONCE:
                 reply = self._table.run(name, args)
             words = borrow.words()
@@ -213,6 +225,7 @@ class Link:
             self._say(words.reply_lines(name, reply))
         except Refused as error:
             self._say(error.as_text())
+        return known
 
     # -- out ----------------------------------------------------------------------------------
 

@@ -14,8 +14,6 @@ _LOOK_MS = const(100)
 _SLOW_MS = const(1000)  # where a second's flow is a 2,000th of the syringe: 1.7 kPa
 _SLOW_PARTS = const(2_000)
 _SILENT_MS = const(2000)
-_WINDOW_MS = const(600_000)  # of D7 and D8: rolling 10 min
-_REPEATS = const(3)
 _CALM_MS = const(5000)  # five times resistance by compliance of an ordinary line (docs/model.md)
 
 
@@ -43,7 +41,6 @@ class Sensing:
         self._steps = 0  # the plunger's place at the last look
         self._rate = 0  # at the last look
         self._backing = None  # backoff.BackOff while it lasts
-        self._strikes = []  # (ms, code) of alarms that a person answered, of the last 10 min
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -129,17 +126,8 @@ class Sensing:
         pa = self.pressure.pressure_pa(1)
         self.events.add("pressure", run=c.run.id, pressure_pa=pa, code=code)
         c.alarm(code)
-        self._strike(c, code)
         if code == "A_OCCLUSION":
             self._backing = borrow.backoff().begin(self, c)
-
-    def _strike(self, c, code):
-        """D8: what comes back three times in 10 min needs more than another start."""
-        since = self.clock.ms() - _WINDOW_MS
-        self._strikes = [each for each in self._strikes if each[0] > since]
-        self._strikes.append((since + _WINDOW_MS, code))
-        if len([1 for each in self._strikes if each[1] == code]) >= _REPEATS:
-            c.alarm("A_REPEATED")
 
     # -- by itself ----------------------------------------------------------------------------
 
@@ -158,7 +146,7 @@ class Sensing:
             if self._restart is not None and self._restart.due():
                 pa = self.fresh_pa(-1)
                 if self._restart.begin(c, pa, self.pressure.threshold_pa):
-                    self._strikes = [each for each in self._strikes if each[1] != "A_OCCLUSION"]
+                    self._alarms.forgive("A_OCCLUSION")  # nobody had to answer it
         return False
 
     # -- requests -----------------------------------------------------------------------------

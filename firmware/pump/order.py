@@ -28,6 +28,7 @@ _MORE = {
     "withdraw": (),
     "pause": (),
     "bolus": (),
+    "prime": (),
     "ramp": ("rate_end_al_per_h",),
     "intermittent": ("every_ms", "count"),
 }
@@ -91,8 +92,10 @@ def make(name, steps, config, fill_al=None, kvo=None, stop_ms=None, crc=None, re
     steps = [_step(step, config["limits"]) for step in steps]
     if kvo is not None:
         check_rate(kvo, config["limits"])
-    if [step for step in steps if step.pca] and (len(steps), repeat) != (1, 1):
-        raise Refused("E_ORDER", "a pca is an order of its own", next_step="leave the rest out")
+    alone = ["pca" if step.pca else "prime" for step in steps if step.pca or step.mode == "prime"]
+    if alone and (len(steps), repeat) != (1, 1):
+        why = "a %s is an order of its own" % alone[0]
+        raise Refused("E_ORDER", why, next_step="leave the rest out")
     if repeat * sum(step.size() for step in steps) > UNROLLED_MAX:
         raise Refused("E_ORDER", "more than %d doses, stairs and steps" % UNROLLED_MAX)
     al = config["motion"]["al_per_step"]

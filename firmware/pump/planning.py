@@ -148,5 +148,6 @@ _ANSWERS = {
     "infuse": _direct,
     "withdraw": _direct,
     "bolus": _direct,
+    "prime": _direct,
     "plan": _plan,
 }

@@ -13,7 +13,7 @@ _STAIRS = const(30)  # of a ramp; off the straight line by at most 1/3600 of its
 _STAIR_MS = const(1000)  # and none shorter than this
 
 WAYS = {
-    "infuse": 1, "bolus": 1, "ramp": 1, "kvo": 1, "basal": 1,
+    "infuse": 1, "bolus": 1, "ramp": 1, "kvo": 1, "basal": 1, "prime": 1,
     "withdraw": -1, "pause": 0, "wait": 0,
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ class Run:
         self.order = order
         self.al = al_per_step
         self.ordered = order.total_steps()
+        self._primes = order.steps[0].mode == "prime"  # into the air: nothing of it is delivered
         self.commanded = 0
         self.witnessed = 0
         self.booked_in = 0  # witnessed infuse steps: what was delivered
@@ -166,10 +167,10 @@ class Run:
             self.kvo_steps += steps
             return
         self.witnessed += steps
-        if way > 0:
-            self.booked_in += steps
-        else:
+        if way < 0:
             self.booked_out += steps
+        elif not self._primes:
+            self.booked_in += steps
 
     def next_item(self):
         """Leave the current item."""
@@ -320,12 +321,15 @@ class Run:
 
     def totals(self):
         """Return the figures that end and stop events carry."""
-        return {
+        totals = {
             "ordered_steps": self.ordered,
             "commanded_steps": self.commanded,
             "witnessed_steps": self.witnessed,
             "delivered_nl": self.booked_in * self.al // 10**9,
         }
+        if self._primes:
+            totals["primed_nl"] = self.witnessed * self.al // 10**9
+        return totals
 
     def as_dict(self, pause_ms=0):
         """Return the run as status shows it."""

@@ -14,6 +14,7 @@ MAINTENANCE = "maintenance"
 SELFTEST = "selftest"
 FAULT = "fault"
 BOLUS = "bolus"
+PRIMING = "priming"
 INTERRUPTED = "interrupted"
 
 _RUN = ("pause", "rate", "bolus_now")
@@ -23,11 +24,12 @@ _RUN = ("pause", "rate", "bolus_now")
 TABLE = {
     SELFTEST: (False, (IDLE, FAULT), ()),
     IDLE: (False, (READY, INTERRUPTED, MAINTENANCE, ALARM), ("plan", "load", "maintenance")),
-    READY: (False, (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM),
+    READY: (False, (IDLE, READY, INFUSING, WITHDRAWING, BOLUS, PRIMING, PAUSED, ALARM),
             ("plan", "load", "start", "hold")),
     INFUSING: (True, (WITHDRAWING, BOLUS, KVO, PAUSED, ALARM, IDLE), _RUN),
     WITHDRAWING: (True, (INFUSING, BOLUS, KVO, PAUSED, ALARM, IDLE), _RUN),
     BOLUS: (True, (INFUSING, WITHDRAWING, KVO, PAUSED, ALARM, IDLE), ("hold",) + _RUN),
+    PRIMING: (True, (ALARM, IDLE), ("hold",)),
     KVO: (True, (INFUSING, WITHDRAWING, BOLUS, PAUSED, ALARM, IDLE), _RUN),
     PAUSED: (False, (INFUSING, WITHDRAWING, BOLUS, KVO, IDLE, ALARM), ("resume", "load") + _RUN),
     ALARM: (False, (PAUSED, IDLE, ALARM), ("load",)),
@@ -43,6 +45,7 @@ OF_KIND = {
     "infuse": INFUSING,
     "ramp": INFUSING,
     "bolus": BOLUS,
+    "prime": PRIMING,
     "withdraw": WITHDRAWING,
     "kvo": KVO,
     "basal": INFUSING,

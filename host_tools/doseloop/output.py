@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from doseloop import library_view, quantities, resources
-from doseloop.results import Event, PcaState, Plan, Status, Stretch
+from doseloop.results import Event, PcaState, Plan, RunState, Status, Stretch
 
 if TYPE_CHECKING:
     from doseloop.doses import Ordered
@@ -209,6 +209,12 @@ def _volumes(plan: Plan, al_per_step: int) -> str:
     return f"{volume(plan.ordered_steps - back)} infused, {volume(back)} withdrawn"
 
 
+def _moved(run: RunState) -> str:
+    if run.primed_nl:
+        return f"{ml(run.primed_nl)} primed, none delivered"
+    return f"{ml(run.delivered_nl)} delivered"
+
+
 def status_text(status: Status, others: Iterable[tuple[str, str]] = ()) -> str:
     """Return a status as lines; `others` (interruption.py) tell of the run what it can't."""
     pump = status.pump
@@ -228,14 +234,17 @@ def status_text(status: Status, others: Iterable[tuple[str, str]] = ()) -> str:
         rows.append(
             (
                 "last run",
-                f"{run.id}: {ml(run.delivered_nl)} delivered, "
+                f"{run.id}: {_moved(run)}, "
                 f"{run.witnessed_steps:,} of {run.ordered_steps:,} steps witnessed",
             )
         )
     elif run is not None:
         rows += [
             ("run", f"{run.id}, step {run.step}"),
-            ("delivered", f"{ml(run.delivered_nl)}, {ml(run.remaining_nl)} to go"),
+            (
+                "primed" if run.primed_nl else "delivered",
+                f"{ml(run.primed_nl or run.delivered_nl)}, {ml(run.remaining_nl)} to go",
+            ),
             (
                 "steps",
                 f"{run.ordered_steps:,} ordered, {run.commanded_steps:,} commanded, "

@@ -152,8 +152,22 @@ class Pump(Connection):
         """
         return self._plan("bolus", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
 
+    def prime(
+        self,
+        *,
+        volume_al: int | None = None,
+        rate_al_per_h: int | None = None,
+        duration_ms: int | None = None,
+    ) -> Plan:
+        """Load a priming of the line, two of the three given, and return its plan.
+
+        `hold`, called at least three times a second, gives it while it is held. None of it counts
+        as delivered.
+        """
+        return self._plan("prime", quantities.two_given(volume_al, rate_al_per_h, duration_ms))
+
     def hold(self) -> None:
-        """Start the loaded bolus or keep it going: it ends 0.3 s after the last call."""
+        """Start the loaded bolus or prime or keep it going: it ends 0.3 s after the last call."""
         self._move("hold")
 
     def bolus_now(

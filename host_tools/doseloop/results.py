@@ -40,6 +40,7 @@ class RunState(msgspec.Struct, frozen=True):
     remaining_nl: int
     remaining_ms: int
     withdrawn_nl: int = 0
+    primed_nl: int = 0  # into the air, to fill the line: none of it is delivered
     bolus_nl: int = 0
     bolus_left_nl: int | None = None  # of the bolus that flows, None when none does
     bolus_left_ms: int | None = None
@@ -241,14 +242,17 @@ class Telemetry(msgspec.Struct, frozen=True):
     status: Status
 
 
-def withdrawn_nl(witnessed_steps: int, delivered_nl: int, al_per_step: int) -> int:
+def withdrawn_nl(
+    witnessed_steps: int, delivered_nl: int, al_per_step: int, primed_nl: int = 0
+) -> int:
     """Return the volume of those of `witnessed_steps` that did not infuse, in nL, floored.
 
-    Exact: a step holds more than 1 nL, so the floored volume tells how many steps it was.
+    Exact: a step holds more than 1 nL, so the floored volume tells how many steps it was. A run
+    primes or delivers, never both.
     """
     if al_per_step <= 0:
         return 0
-    infused = -(-delivered_nl * _AL_PER_NL // al_per_step)
+    infused = -(-(delivered_nl + primed_nl) * _AL_PER_NL // al_per_step)
     return max(0, witnessed_steps - infused) * al_per_step // _AL_PER_NL
 
 

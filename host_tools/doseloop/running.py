@@ -20,7 +20,7 @@ from doseloop.progress import Progress
 from doseloop.pump import Pump
 from doseloop.results import Delivered, Event, Status, Telemetry
 
-MOVING = frozenset({"infusing", "withdrawing", "bolus", "kvo"})
+MOVING = frozenset({"infusing", "withdrawing", "bolus", "priming", "kvo"})
 IN_RUN = MOVING | {"paused", "alarm", interruption.STATE}
 _SILENCE_S = 1.0  # the pump is asked when it has said nothing for so long
 _STOP_S = 5.0  # a stop ramp is far shorter; with a held clock it would never end
@@ -330,6 +330,7 @@ class Follower:
             numbers["witnessed_steps"],
             numbers["delivered_nl"],
             0 if syringe is None else syringe.al_per_step,
+            int(counts.get("primed_nl", 0)),
         )
         return Outcome(
             run=self._run,

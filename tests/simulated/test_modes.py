@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import oracle
 import pytest
 from bench import Bench
 from oracle import ML
@@ -114,6 +115,74 @@ def test_a_held_bolus_ends_when_nobody_holds_it(bench: Bench) -> None:
     assert abs(count - 9 * ML // 100 // bench.al) < 10
     bench.advance(MINUTE)
     assert len(bench.edges()) == count
+
+
+@pytest.mark.requirement("D14")
+def test_priming_takes_two_actions_ends_by_itself_and_counts_as_nothing(bench: Bench) -> None:
+    pump = bench.pump
+    pump.load(40 * ML)
+    bench.infuse(50, 100)
+    bench.until_still()
+    delivered = pump.status().run
+    assert delivered is not None
+    pump.prime(volume_al=2 * ML, rate_al_per_h=360 * ML)
+    bench.advance(10_000_000)
+    assert len(bench.edges()) == 50, "planned, and nobody holds it"
+    with pytest.raises(Refused, match="while it is held"):
+        pump.start()
+    for _ in range(4):
+        pump.hold()
+        bench.advance(200_000)
+        assert pump.status().state == "priming"
+    with pytest.raises(Refused):
+        pump.pause()
+    bench.advance(105_000)  # 300 ms, and what the clock's whole milliseconds take and give
+    status = pump.status()
+    primed = len(bench.edges()) - 50
+    assert status.state == "idle" and status.run is not None
+    assert (status.run.witnessed_steps, status.run.delivered_nl) == (primed, 0)
+    assert status.run.primed_nl == primed * bench.al // 10**9 > 80_000
+    ends = [event for event in bench.events() if event["e"] in ("end", "stop")]
+    assert [end["delivered_nl"] for end in ends] == [delivered.delivered_nl, 0]
+    # The syringe has lost it all the same, and the next run begins where it stands.
+    assert status.syringe is not None
+    assert status.syringe.position_steps == 50 + primed
+    with pytest.raises(Refused):
+        pump.resume()
+
+
+@pytest.mark.requirement("D14")
+def test_a_held_prime_ends_with_its_volume_and_an_alarm_ends_it_for_good(bench: Bench) -> None:
+    pump = bench.pump
+    pump.load(40 * ML)
+    for cut in (False, True):
+        pump.prime(volume_al=400 * bench.al, rate_al_per_h=400 * 3600 * bench.al)
+        for beat in range(8):
+            if pump.status().state in ("ready", "priming"):
+                pump.hold()
+            if cut and beat == 2:
+                bench.control("press stop")
+            bench.advance(200_000)
+        if not cut:
+            assert (pump.status().state, len(bench.edges())) == ("idle", 400)
+    assert pump.status().state == "alarm"
+    pump.clear()
+    assert pump.status().state == "idle"
+
+
+def test_prime_on_the_command_line(sim, cli, tmp_path: Path) -> None:
+    pump = sim("--board", "pico_tmc2209", held=False, speed="1")
+    cli("load", "40 mL", "--port", pump.port)
+    done = cli("prime", "100 uL", "360 mL/h", "--yes", "--json", "--port", pump.port)  # 1 s
+    assert done.code == 0, done.err
+    steps = 100 * ML // 1000 // oracle.al_per_step("pico_tmc2209", "bd-plastipak-50")
+    assert done.json["state"] == "idle"
+    primed = steps * oracle.al_per_step("pico_tmc2209", "bd-plastipak-50") // 10**9
+    assert done.json["primed_nl"] == primed
+    (run,) = cli("logs", "--runs", "--json").json["runs"]
+    assert (run["delivered_nl"], run["witnessed_steps"]) == (0, steps)
+    assert cli("report", run["run"], "-o", "page.html").code == 0
+    assert "primed, not delivered" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.requirement("C2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from doseloop.report.edges import EdgeErrors
     from doseloop.store import Store
 
-__all__ = ["LoadedOrder", "finish", "prepare", "run_order", "stop_and_count"]
+__all__ = ["LoadedOrder", "finish", "hold_order", "prepare", "run_order", "stop_and_count"]
+
+_HOLD_S = 0.1  # a third of what the pump goes on without
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,29 @@ def run_order(
         if started is not None:
             started()
         return _follow(pump, run, signals, order.stop_ms, regain_s=regain_s)
+
+
+def hold_order(pump: Pump, store: Store, order: LoadedOrder) -> results.Status:
+    """Hold the loaded order until it is over or Ctrl-C; return the status that it left."""
+    known = store.last_event(pump.identity.serial, pump.identity.boot)
+    with Progress(order.plan.ordered_steps) as progress:
+        pump.hold()
+        now = pump.status()
+        if now.run is not None:
+            store.begin_run(pump.identity, now.run.id, order_name=order.name, plan=order.plan)
+        try:
+            while now.state == "priming":
+                progress.update(now)
+                time.sleep(_HOLD_S)
+                pump.hold()
+                now = pump.status()
+        except KeyboardInterrupt:
+            pump.stop()
+        except errors.Refused as refused:
+            if refused.code != "E_STATE":  # else it was over before this hold
+                raise
+    list(pump.events(known))  # into the record, the end of it too
+    return pump.status()
 
 
 def attach(pump: Pump, store: Store) -> Outcome:

@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "bolus": ("doseloop.cli.motion:bolus", "Give a bolus: two of volume, rate, duration."),
     "demand": ("doseloop.cli.motion:demand", "Ask for a dose in a patient-controlled run."),
     "bolus-now": ("doseloop.cli.motion:bolus_now", "Give a dose on top of the run in progress."),
+    "prime": ("doseloop.cli.motion:prime", "Fill the line: two of volume, rate, duration."),
     "pause": ("doseloop.cli.motion:pause", "Pause the run in progress."),
     "resume": ("doseloop.cli.motion:resume", "Go on with a paused run."),
     "stop": ("doseloop.cli.motion:stop", "End the run; says what was delivered."),

@@ -71,6 +71,39 @@ withdraw = _direct("withdraw")
 bolus = _direct("bolus")
 
 
+@click.command()
+@click.argument("quantity", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="start without asking")
+@port_option
+@json_option
+def prime(quantity: tuple[str, ...], yes: bool, port: str | None, as_json: bool) -> int:
+    """Fill the line, with the patient's end open: doseloop prime 2 mL 120 mL/h.
+
+    It ends with its volume, with Ctrl-C, and 0.3 s after this program does. None of it counts as
+    delivered.
+    """
+    from doseloop.cli.follow import LoadedOrder, hold_order, prepare
+
+    with refined(port):
+        values = base_units(quantity_words(quantity, {}))
+    need_terminal(yes)
+    with open_recorded(port) as (pump, store):
+        order = LoadedOrder(pump.prime(**values), name=f"prime {' '.join(quantity)}")
+        say("The patient must not be connected.")
+        if not prepare(pump, order, yes=yes, dry_run=False, as_json=as_json):
+            return errors.OK
+        now = hold_order(pump, store, order)
+    run = now.run
+    assert run is not None
+    if as_json:
+        print_json({"schema": 1, "run": run.id, "primed_nl": run.primed_nl, "state": now.state})
+    else:
+        from doseloop import output
+
+        click.echo(f"primed {output.ml(run.primed_nl)}: run {run.id}; none of it was delivered")
+    return errors.ENDED_SHORT if now.state == "alarm" else errors.OK
+
+
 @click.command(name="bolus-now")
 @click.argument("quantity", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="give it without asking")

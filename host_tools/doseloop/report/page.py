@@ -114,13 +114,16 @@ def render(
         for event in events
         if event.name == "alarm" and event.data.get("code") != interruption.ALARM
     ]
+    ends = [event.data for event in events if event.name in _ENDS]
+    primed_nl = max((int(data.get("primed_nl") or 0) for data in ends), default=0)
     return environment.get_template("page.html.j2").render(
         record=record,
         pump=pump,
         syringe=syringe,
         withdrawn_nl=withdrawn_nl(
-            record.witnessed_steps or 0, record.delivered_nl or 0, al_per_step
+            record.witnessed_steps or 0, record.delivered_nl or 0, al_per_step, primed_nl
         ),
+        primed_nl=primed_nl,
         complete=record.reason == "done" and not _stopping(alarms),
         alarms=alarms,
         events=events,

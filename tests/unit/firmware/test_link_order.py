@@ -152,3 +152,17 @@ def test_a_frame_of_the_longest_line_with_any_ending(host, ending):
     assert "ok" in host.reply(line[:-1] + ending)[2]
     longer = frame("q", 9, None, body % (" " * (room + 1)))
     assert host.reply(longer[:-1] + ending)[2]["err"]["code"] in ("E_SIZE", "E_LINE")
+
+
+@pytest.mark.parametrize(("bad", "passes"), [(0, 1), (3, 1), (4, 2)])
+def test_bad_lines_do_not_keep_a_stop_waiting(host, bad, passes):
+    bench = host.bench
+    stops = []
+    bench.controller.stop = lambda: stops.append(1) or {}
+    bench.serial.to_pump += b"".join(
+        [b"nonsense\n", b"!q 1 damaged\n", b"\x01\x02\n", b" \n"][:bad]
+    )
+    bench.serial.to_pump += request(50, "stop") + request(51, "stop")
+    for nth in range(1, passes + 1):
+        bench.link.poll()
+        assert len(stops) == (nth == passes), "one good line in a pass"

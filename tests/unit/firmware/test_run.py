@@ -279,3 +279,16 @@ def test_status_counts_in_whole_numbers():
 )  # fmt: skip
 def test_a_name_too_long_for_the_status_line_is_left_out(name, fits):
     assert run_of(flow("infuse", 1), name=name).as_dict()["name"] == (name if fits else "")
+
+
+@pytest.mark.requirement("D14")
+def test_what_is_primed_is_witnessed_and_not_delivered():
+    run = run_of(flow("prime", 5))
+    assert run.totals()["primed_nl"] == 0
+    run.book(1, 3, 3)
+    # A step holds 1 uL here.
+    assert run.totals() == {
+        "ordered_steps": 5, "commanded_steps": 3, "witnessed_steps": 3, "delivered_nl": 0,
+        "primed_nl": 3000,
+    }  # fmt: skip
+    assert "primed_nl" not in run_of(flow("infuse", 5)).totals()

@@ -59,17 +59,17 @@ def test_a_read_by_hand(chip):
 def test_the_firmware_sets_it_up_and_it_forgets_with_its_supply(chip):
     driver = tmc.Tmc2209(Line(chip), SETTINGS)
     assert chip.microsteps() == 8  # as strapped
-    assert driver.look() == (False, "it has lost its settings")
+    assert driver.look(None) == (False, "it has lost its settings")
     driver.set_up()
-    assert driver.look() == (False, None)
+    assert driver.look(None) == (False, None)
     assert chip.microsteps() == 32
     assert driver.read(2) == 7  # seven settings were counted
     chip.power_up()
     assert chip.microsteps() == 8
-    assert "lost its settings" in driver.look()[1]
+    assert "lost its settings" in driver.look(None)[1]
     chip.status = chip_model.SHORT | chip_model.HOT
     driver.set_up()
-    assert driver.look() == (True, "a short")
+    assert driver.look(None) == (True, "a short")
 
 
 @pytest.mark.parametrize(("load", "reading"), [(0, 400), (20, 320), (85, 60), (99, 4), (100, 0)])

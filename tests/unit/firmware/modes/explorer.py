@@ -42,6 +42,7 @@ SEEDS: tuple[Path, ...] = (
     ("plan long", "start", "0.2 s"),
     ("plan long", "start", "0.2 s", "square", "0.2 s", "bolus_now"),
     ("plan held", "hold"),
+    ("plan prime", "hold"),
     ("plan pca",),
     (*_PCA, "3 s", "demand"),
     (*_PCA, "3 s", "square", "0.2 s"),

@@ -18,7 +18,7 @@ states = resources.firmware_module("states")
 _LEAST_GAP = AL * 3600 * S // CONFIG["limits"]["rate_max_al_per_h"] - 1
 _HOLD_US = 300 * MS + 20 * MS  # what a pass of the main loop may add
 _RESTARTS = 1  # in any 10 min, by the board file
-_UNDER_WAY = ("infusing", "withdrawing", "bolus", "paused", "interrupted")
+_UNDER_WAY = ("infusing", "withdrawing", "bolus", "priming", "paused", "interrupted")
 
 
 class Broken(Exception):
@@ -85,8 +85,12 @@ class Watch:
             barred = False  # into a pause; what comes after it may lead away from the end
         if name in ("start", "resume", "bolus_now", "square") and barred and not moving:
             return "though an input forbids motion"
-        if name == "hold" and c.state not in ("ready", "bolus"):
-            return "though no bolus is planned"
+        if name == "hold" and c.state not in ("ready", "bolus", "priming"):
+            return "though nothing to be held is planned"
+        if name == "start" and c.order is not None and c.order.steps[0].mode == "prime":
+            return "though a prime lasts while it is held"
+        if name in ("pause", "rate", "bolus_now", "square") and c.state == "priming":
+            return "in a prime"
         if name in ("load", "clear") and self._backing():
             return "while the plunger backs off"
         if name == "load" and moving:
@@ -131,10 +135,10 @@ class Watch:
         c, now = bench.controller, bench.clock.now
         if name == "hold" and accepted:
             self._held = now
-        elif c.state != "bolus" or name == "start":
+        elif c.state not in ("bolus", "priming") or name == "start":
             self._held = None
         elif self._held is not None and now - self._held > _HOLD_US and bench.dose.active:
-            raise Broken("a held bolus goes on without being held")
+            raise Broken("what is held goes on without being held")
 
     def _patient(self, name: str, told: list[dict[str, Any]]) -> None:
         """Doses of a patient's order: lockout, the hour's limit, every demand counted once."""

@@ -48,6 +48,7 @@ _ORDERS = {
         [_infuse(40), {"mode": "pause", "duration_ms": 1_000}, _infuse(40)], CONFIG
     ),
     "held": compiled([_infuse(150, mode="bolus")], CONFIG),
+    "prime": compiled([_infuse(150, mode="prime")], CONFIG, kvo=RATE // 10),
     "pca": compiled(
         [
             {
@@ -85,7 +86,7 @@ class Guard:
     codes: tuple[str, ...] = ()
     why = None
 
-    def look(self, moving: bool) -> tuple[str, ...]:
+    def look(self, motor: Any) -> tuple[str, ...]:
         return self.codes
 
     def ready(self) -> tuple[str | None, str | None]:
@@ -165,7 +166,7 @@ class World:
 
 
 def _plan(name: str) -> Callable[[World], None]:
-    return lambda w: w.bench.controller.plan(copy.copy(_ORDERS[name]), name == "held")
+    return lambda w: w.bench.controller.plan(copy.copy(_ORDERS[name]), name in ("held", "prime"))
 
 
 def _propose(w: World) -> None:
