@@ -144,36 +144,6 @@ def test_nobody_can_keep_it_silent(steps):
             assert silent <= 120
 
 
-@pytest.mark.requirement("D8")
-@pytest.mark.parametrize(
-    ("code", "counts"),
-    [
-        ("A_SYRINGE_OUT", True), ("A_OCCLUSION", True), ("A_HOT", True),
-        ("A_STOP_INPUT", False), ("A_EMPTY", False), ("A_LINK", False),  # everyday
-        ("A_DRIFT", False), ("A_BATTERY", False),  # ends the order at once; stops nothing
-    ],
-)  # fmt: skip
-def test_the_third_alarm_of_a_kind_in_ten_minutes_is_one_too_many(code, counts):
-    clock, _, own = made()
-    said = []
-    for at_s in (0, 300, 599, 600, 601):
-        clock.now = at_s * 10**6
-        said.append(own.strike(code))
-        own.strike("A_STALL" if at_s == 0 else "A_DRIVER" if at_s == 300 else "A_DRIFT")
-    assert said == [False, False, counts, False, False], "after it they are counted anew"
-
-
-@pytest.mark.requirement("D8")
-def test_alarms_further_apart_than_ten_minutes_or_forgiven_do_not_count():
-    clock, _, own = made()
-    for at_s in (0, 300, 600):
-        clock.now = at_s * 10**6
-        assert not own.strike("A_STALL"), "the first is ten minutes ago"
-    own.forgive("A_STALL")
-    assert not own.strike("A_STALL") and not own.strike("A_STALL")
-    assert own.strike("A_STALL")
-
-
 def test_a_code_that_the_table_has_not_is_a_fault():
     _, log, own = made()
     with pytest.raises(KeyError):

@@ -6,10 +6,6 @@ from hypothesis import strategies as st
 from unit.firmware import flow
 from unit.firmware.bench import Bench, compiled, configuration, errors
 
-from doseloop import resources
-
-tick = resources.firmware_module("tick")
-
 SLOW = configuration(pull_in_hz=20_000, backlash_steps=0)  # no ramps, no take-up
 AL = SLOW["motion"]["al_per_step"]
 ML = 10**15
@@ -312,22 +308,3 @@ def test_steps_from_nowhere_in_a_small_dose_are_told_at_its_end(extra, codes):
     bench.dose.end = ended
     bench.run_out()
     assert bench.alarms.standing() == codes
-
-
-@pytest.mark.requirement("D8")
-def test_what_comes_back_three_times_needs_a_new_order():
-    bench = started([infuse(200 * AL, 100 * 3600 * AL)])
-    controller = bench.controller
-    for nth in range(3):
-        bench.run_to(bench.clock.now + 200_000)
-        bench.dose.flags, bench.dose.bits = tick.F_END, 2
-        controller.service()
-        assert bench.alarms.stands("A_SYRINGE_OUT")
-        assert bench.alarms.stands("A_REPEATED") == (nth == 2)
-        assert controller.run.ended == (nth == 2)
-        controller.clear()
-        if nth < 2:
-            controller.resume()
-    assert controller.state == "idle"
-    with pytest.raises(errors.Refused):
-        controller.resume()
