@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from doseloop import resources
 from doseloop.flash.build import MICROPYTHON_VERSION
 
@@ -41,15 +43,17 @@ def test_every_dependency_is_locked_with_a_hash_and_named_with_its_reason():
     assert "file:" not in lock
 
 
-def test_the_lock_for_make_mutation_holds_the_versions_of_the_other():
+@pytest.mark.parametrize("other", ["mutation", "fuzz"])
+def test_the_other_locks_hold_the_versions_of_the_first(other):
     ours, its = (
         dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(encoding="utf-8"), re.M))
-        for name in ("requirements.lock", "requirements-mutation.lock")
+        for name in ("requirements.lock", f"requirements-{other}.lock")
     )
     assert {name: its[name] for name in its if name in ours} == {
         name: ours[name] for name in its if name in ours
     }
     record = (ROOT / "docs/decisions/0001-libraries.md").read_text(encoding="utf-8")
-    for requirement in PROJECT["dependency-groups"]["mutation"]:
+    groups = {**PROJECT["dependency-groups"], **PROJECT["project"]["optional-dependencies"]}
+    for requirement in groups[other]:
         name = re.match(r"[a-z0-9-]+", requirement)[0]
         assert name in its and f"`{name}`" in record

@@ -1,0 +1,1 @@
+"""Bytes from a stranger: targets over the firmware's own files, a corpus, and who feeds them."""
