@@ -40,8 +40,8 @@ def child(name: str, corpus: Path, runs: int) -> None:
         target = _target(name)
     words = OUT / f"{name}.words"
     words.write_text("".join(f'"{word}"\n' for word in sorted(_words(name))))
-    arguments = [sys.argv[0], str(corpus), f"-runs={runs}", f"-dict={words}", "-max_len=4096", "-timeout=10",
-                 "-rss_limit_mb=2048", "-seed=1", "-print_final_stats=1",
+    arguments = [sys.argv[0], str(corpus), f"-runs={runs}", f"-dict={words}", "-max_len=4096",
+                 "-timeout=10", "-rss_limit_mb=2048", "-seed=1", "-print_final_stats=1",
                  f"-artifact_prefix={OUT}/{name}-"]  # fmt: skip
     atheris.Setup(arguments, target)
     atheris.Fuzz()
