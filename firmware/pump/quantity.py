@@ -191,6 +191,8 @@ def parse(text, kind):
             "'%s' is finer than the pump can count; nearest: %s" % (text, nearest),
             nearest,
         )
+    if whole >= 10**MAX_DIGITS:  # it could not be read back as it is shown
+        raise QuantityError("E_NUMBER", "'%s' is more than a pump can name" % text)
     return whole
 
 
