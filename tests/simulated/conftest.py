@@ -75,6 +75,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A records folder of one's own, for this test and all programs that it starts."""
     monkeypatch.setenv("DOSELOOP_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("DOSELOOP_PORT", raising=False)
+    monkeypatch.delenv("DOSELOOP_UF2", raising=False)  # nothing here is about an emulated board
     return tmp_path / "home"
 
 
