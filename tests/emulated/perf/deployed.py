@@ -61,7 +61,6 @@ class Infusing:
     talk: Talk
     boot: int
     al: int  # of a step
-    config: dict[str, Any]
     seen: dict[str, Any]  # time to ready, heap, round trips
 
 
@@ -82,7 +81,7 @@ def infusing(image: Path, hz: int, steps: int) -> Infusing:
     talk.ask("start")
     talk.ask("status")
     seen["round_trip_moving_ms"] = talk.round_trip_ms
-    return Infusing(rig, talk, hello["boot"], al, body, seen)
+    return Infusing(rig, talk, hello["boot"], al, seen)
 
 
 def figures(pump: Infusing) -> dict[str, Any]:

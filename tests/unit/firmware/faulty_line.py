@@ -69,7 +69,6 @@ class Line:
         self.there = Way(self.rng, self.met)
         self.back = Way(self.rng, self.met)
         self.stalled = 0  # passes during which nothing travels
-        self._unplugged = False
 
     def heal(self) -> None:
         """Make it a good line from here on."""
