@@ -25,7 +25,8 @@ def _length_nm(text: str) -> Fraction:
 
 def al_per_step(board: str, syringe: str) -> int:
     """Volume of a microstep in whole attolitres, rounded half up, from the TOML files."""
-    mech = tomllib.loads((ROOT / "boards" / f"{board}.toml").read_text())
+    path = Path(board) if board.endswith(".toml") else ROOT / "boards" / f"{board}.toml"
+    mech = tomllib.loads(path.read_text())
     barrels = tomllib.loads((ROOT / "boards" / "syringes.toml").read_text())["syringe"]
     diameter = _length_nm(barrels[syringe]["diameter"])
     motor, screw = mech["driver"], mech["mechanism"]

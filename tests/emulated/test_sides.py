@@ -68,32 +68,12 @@ def last_after_ms(found: dict[str, Any]) -> float:
     return (found["edges"][-1] - found["wrong_ns"]) / 1e6
 
 
-def after_the_watchdog(board: Rig, found: dict[str, Any]) -> dict[str, Any]:
-    """Let the watchdog reset a dead board now; add how it came up and what it moved."""
+def by_the_watchdog(board: Rig) -> None:
+    """Let the watchdog reset a dead board, and soon."""
     board.chip.hasten_watchdog(5)
     assert board.advance(20, lambda: board.chip.resets > 0)
     board.rising.clear()
     board.heard.clear()
-    found["again"] = board.until(b" firmware=", 3000)
-    found["after"] = len(board.rising)
-    found["enabled"] = board.bench.enabled
-    return found
-
-
-def test_a_storm_of_control_c_is_only_bytes(rig: Rig) -> None:
-    def storm(board: Rig) -> dict[str, Any]:
-        def more() -> bool:
-            if board.rising and board.chip.room:
-                board.say(b"\x03" * 64)
-            return b"result " in board.heard
-
-        # MicroPython arms Ctrl-C anew for each script; main.py is one, and the pump disarms it.
-        script = "micropython.kbd_intr(-1)\nafter(0, None)"
-        return drive(board, 1000, 200, script, 1000, more)
-
-    found = in_fork(storm, rig)
-    assert found["words"]["alarm"] in ("A_NEAR_EMPTY", "none")
-    assert len(found["edges"]) == 200 and exact(found["edges"], 1000)
 
 
 def test_an_exception_in_the_tick_ends_the_motion_with_the_queue(rig: Rig) -> None:
@@ -105,25 +85,28 @@ def test_an_exception_in_the_tick_ends_the_motion_with_the_queue(rig: Rig) -> No
 
 def test_a_tick_longer_than_its_period_loses_the_lease_then_the_board_resets(rig: Rig) -> None:
     def overrun(board: Rig) -> dict[str, Any]:
-        found = drive(board, 1000, 4000, "after(50, slow_tick)", 1700)
-        return after_the_watchdog(board, found)
+        found = drive(board, 1000, 4000, "after(50, slow_tick)", 1450)
+        by_the_watchdog(board)
+        board.advance(20)
+        return found | {"after": len(board.rising), "enabled": board.bench.enabled}
 
     found = in_fork(overrun, rig)
     # The lease was cut to 0.3 s here; the queue adds 0.8 s at most.
     assert last_after_ms(found) < 300 + DEATH_MS
     assert exact(found["edges"], 1000)
-    assert "cause=watchdog" in found["again"]
-    assert found["after"] == 0 and not found["enabled"], "nothing resumes"
+    assert found["after"] == 0 and not found["enabled"]
 
 
 def test_main_hanging_is_reset_by_the_watchdog_and_nothing_resumes(rig: Rig) -> None:
     def hang(board: Rig) -> dict[str, Any]:
-        found = drive(board, 1000, 4000, "hang(50)", 500)
-        return after_the_watchdog(board, found)
+        drive(board, 1000, 4000, "hang(50)", 500)
+        by_the_watchdog(board)
+        again = board.until(b" firmware=", 3000)
+        return {"again": again, "after": len(board.rising), "enabled": board.bench.enabled}
 
     found = in_fork(hang, rig)
     assert "cause=watchdog" in found["again"]
-    assert found["after"] == 0 and not found["enabled"]
+    assert found["after"] == 0 and not found["enabled"], "nothing resumes"
 
 
 @pytest.mark.parametrize(

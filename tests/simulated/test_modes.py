@@ -7,7 +7,7 @@ from pathlib import Path
 
 import oracle
 import pytest
-from bench import Bench
+from bench import Bench, coarse_board
 from oracle import ML
 
 from doseloop.errors import Refused
@@ -26,9 +26,8 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.fixture
-def plain() -> Iterator[Bench]:
-    """Give a board without a force sensor: hours on it take half as long."""
-    with Bench(board="pico_a4988") as it:
+def coarse(tmp_path: Path) -> Iterator[Bench]:
+    with Bench(board=coarse_board(tmp_path)) as it:
         yield it
 
 
@@ -49,44 +48,44 @@ def judged(bench: Bench, status: Status) -> int:
     return found.edges
 
 
-def test_nutrition_is_tapered_through_five_syringes(plain: Bench) -> None:
-    started(plain, "parenteral_nutrition")
+def test_nutrition_is_tapered_through_five_syringes(coarse: Bench) -> None:
+    started(coarse, "parenteral_nutrition")
     loads = 0
     while True:
-        plain.until_still()
-        status = plain.pump.status()
+        coarse.until_still()
+        status = coarse.pump.status()
         if status.state != "alarm":
             break
         assert [alarm.code for alarm in status.alarms if alarm.priority == "high"] == ["A_EMPTY"]
         loads += 1
-        plain.pump.load(50 * ML)
-        plain.pump.resume()
+        coarse.pump.load(50 * ML)
+        coarse.pump.resume()
     assert (status.state, loads) == ("idle", 4)
     assert status.run is not None
-    assert status.run.witnessed_steps == 225 * ML // plain.al == judged(plain, status)
+    assert status.run.witnessed_steps == 225 * ML // coarse.al == judged(coarse, status)
     # Up for an hour, flat for ten, down for one.
-    rates = [event["rate"] / ML for event in plain.events() if event["e"] == "stretch"]
+    rates = [event["rate"] / ML for event in coarse.events() if event["e"] == "stretch"]
     assert rates == sorted(rates[:30]) + rates[30:] and rates[-1] < 6
 
 
 @pytest.mark.requirement("A10")
-def test_cefazolin_comes_every_eight_hours_with_the_vein_kept_open(plain: Bench) -> None:
-    started(plain, "cefazolin_every_8_h")
+def test_cefazolin_comes_every_eight_hours_with_the_vein_kept_open(coarse: Bench) -> None:
+    started(coarse, "cefazolin_every_8_h")
     seen: list[tuple[str, int]] = []
     for hour in (0.25, 1, 8.25, 9, 16.25):
-        plain.advance(int(hour * HOUR) - sum(step for _, step in seen))
-        status = plain.pump.status()
+        coarse.advance(int(hour * HOUR) - sum(step for _, step in seen))
+        status = coarse.pump.status()
         seen.append((status.state, int(hour * HOUR) - sum(step for _, step in seen)))
         assert status.rate_al_per_h == {"infusing": 20 * ML, "kvo": ML // 2}[status.state]
     assert [state for state, _ in seen] == ["infusing", "kvo", "infusing", "kvo", "infusing"]
-    plain.advance(HOUR)
-    status = plain.pump.status()
+    coarse.advance(HOUR)
+    status = coarse.pump.status()
     assert status.run is not None and status.state == "kvo"
-    assert status.run.witnessed_steps == 30 * ML // plain.al
-    plain.pump.stop()
-    status = plain.pump.status()
+    assert status.run.witnessed_steps == 30 * ML // coarse.al
+    coarse.pump.stop()
+    status = coarse.pump.status()
     assert status.run is not None
-    assert judged(plain, status) == 30 * ML // plain.al + status.run.kvo_steps
+    assert judged(coarse, status) == 30 * ML // coarse.al + status.run.kvo_steps
 
 
 def test_an_injection(bench: Bench) -> None:

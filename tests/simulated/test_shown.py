@@ -123,8 +123,8 @@ def test_twenty_five_boluses_are_each_off_by_less_than_a_step(bench: Bench, leas
 @pytest.mark.parametrize("rate", [ML, 5 * ML, 581_807_357_439])
 def test_the_trumpet_of_the_step_stream_stays_within_its_bound(bench: Bench, rate: int) -> None:
     # Two hours; the second one is the trumpet's. The least rate makes a step in 17.9 min: of it,
-    # ten hours, so that windows hold a step or none.
-    hours = 2 if rate >= ML else 10
+    # four hours, so that windows hold a step or none.
+    hours = 2 if rate >= ML else 4
     bench.pump.infuse(volume_al=30 * ML, rate_al_per_h=rate)
     before = len(bench.edges())
     bench.pump.start()

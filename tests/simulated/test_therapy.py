@@ -185,15 +185,15 @@ def test_a_silent_host_stops_the_order_that_says_so(bench: Bench) -> None:
 
 
 def test_skipped_ticks_change_nothing(tmp_path: Path) -> None:
-    """A third of an hour at 5 mL/h with a rate change: the same trace with every tick called."""
+    """Ten minutes at 5 mL/h with a rate change: the same trace with every tick called."""
     traces = []
     for arguments in ((), ("--every-tick",)):
         with Bench(*arguments, board="skr_pico") as bench:
             bench.pump.load(50 * ML)
-            bench.pump.infuse(rate_al_per_h=5 * ML, duration_ms=1_200_000)
+            bench.pump.infuse(rate_al_per_h=5 * ML, duration_ms=600_000)
             bench.pump.start()
-            bench.advance(534_567_891)
+            bench.advance(234_567_891)
             bench.pump.set_rate(3 * ML + 17)
-            bench.advance(665_432_109)
+            bench.advance(365_432_109)
             traces.append(bench.edges())
-    assert traces[0] == traces[1] and len(traces[0]) > 5_000
+    assert traces[0] == traces[1] and len(traces[0]) > 2_000
