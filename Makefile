@@ -12,7 +12,7 @@ WORKERS ?= 2
 LOCKS := requirements.lock requirements-stubs.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format flash docs lock clean perf soak-emulated fuzz soak accuracy uf2 \
+.PHONY: help env demo test lint format flash docs lock clean perf soak-emulated fuzz cuts soak accuracy uf2 \
 	coverage mutation
 
 help: ## list the verbs
@@ -70,6 +70,9 @@ mutation: $(READY) ## would the tests of the dose core notice a wrong line? [MOD
 fuzz: $(READY) ## bytes from a stranger, led by what they reach: some 15 minutes [RUNS=10000000 TARGETS="line order"]
 	@$(PIP) install --require-hashes --requirement requirements-fuzz.lock
 	PYTHONPATH=tests nice $(BIN)/python -m fuzz $(if $(RUNS),--runs $(RUNS)) $(TARGETS)
+
+cuts: $(READY) ## cut the power wherever the pump stores something, some two minutes [SCENARIOS="run doses"]
+	PYTHONPATH=tests $(BIN)/python -m powercut --jobs $(WORKERS) $(SCENARIOS)
 
 docs: $(READY) ## write the generated pages anew: wiring.md, reference.md, alarms.md, modes.md, performance.md, requirements.md, safety.md
 	$(BIN)/python -m doseloop.wiring
