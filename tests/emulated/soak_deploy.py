@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloo
 
 from emulated.board import PATIENCE_S, powered
 from emulated.firmware import varied
+from emulated.rig import Rig
 from filed_flash import mount
 
 from doseloop import Pump, resources
@@ -32,8 +34,9 @@ from doseloop.flash.board import Board
 from doseloop.flash.build import Artifact, Build, build
 from doseloop.flash.deploy import deploy
 from doseloop.flash.plan import check_target, read_inventory
-from doseloop.sim.emulated.chip import FS_SIZE, Chip
+from doseloop.sim.emulated.chip import FS_SIZE
 from doseloop.sim.emulated.kept import Kept
+from doseloop.sim.emulated.placing import Placed
 from doseloop.sim.emulated.prompt import Prompt
 from doseloop.syringes import find_syringe
 from doseloop.transport import SerialTransport
@@ -139,7 +142,7 @@ def test_a_cut_at_any_moment_leaves_the_old_firmware_or_the_new(
     assert states.count("old") > len(new.payload)
     assert states[-1] == "new"
     # The last flash of the old one and the first of the new one, on the chip itself.
-    assert [_hash_after_boot(image, flash) for flash in borders] == [old.hash, new.hash]
+    assert [_hash_after_boot(image, placed, flash) for flash in borders] == [old.hash, new.hash]
 
 
 def test_an_application_that_crashes_is_told_and_replaced(
@@ -180,22 +183,9 @@ def _what_runs(flash: bytes, file: Path, builds: tuple[Build, Build]) -> str:
     raise AssertionError(f"active: {found.active}")
 
 
-def _hash_after_boot(image: Path, flash: bytes) -> str:
-    heard = bytearray()
-    chip = Chip(image, heard.extend, flash)
-    _until(chip, heard, b" boot cause=power")
-    chip.send(b"hello\n")
-    _until(chip, heard, b" hash=")
-    _until(chip, heard, b" ")
-    return bytes(heard).decode()
-
-
-def _until(chip: Chip, heard: bytearray, mark: bytes) -> None:
-    end_ns = chip.ns + 5 * 10**9
-    while mark not in heard:
-        assert chip.ns < end_ns, bytes(heard)
-        chip.run(1_000_000)
-    if mark == b" ":
-        heard[:] = heard.partition(mark)[0]
-    else:
-        heard[:] = heard.partition(mark)[2]
+def _hash_after_boot(image: Path, placed: Placed, flash: bytes) -> str:
+    rig = Rig(image, replace(placed, file_system=flash), placed.board)
+    rig.until(b" boot cause=power", 5000)
+    rig.say("hello\n")
+    rig.until(b" hash=", 1000)
+    return rig.until(b" ", 1000)

@@ -144,6 +144,20 @@ def test_nobody_can_keep_it_silent(steps):
             assert silent <= 120
 
 
+def test_an_alarm_is_raised_once_and_matters_more_than_its_words(monkeypatch):
+    clock, _, own = made()
+    assert own.raise_("A_STALL") and not own.raise_("A_STALL")
+    clock.now = 5_000_000
+    assert own.as_list()[0]["since_ms"] == 0
+    for error in (MemoryError, OSError(2)):
+
+        def unreadable(error=error):
+            raise error
+
+        monkeypatch.setattr(alarms.borrow, "alarm_table", unreadable)
+        assert alarms.text_of("A_STALL") == "A_STALL"
+
+
 def test_a_code_that_the_table_has_not_is_a_fault():
     _, log, own = made()
     with pytest.raises(KeyError):
