@@ -35,7 +35,7 @@ demo: $(READY) ## the main job: an infusion on the simulated board, with a repor
 	$(BIN)/doseloop run examples/immunoglobulin.toml --sim --yes --trace out/demo/trace.txt --report out/demo/report.html
 
 test: lint ## lint, then every test that needs no hardware
-	$(BIN)/python -m pytest -x -q -n $(WORKERS) --dist loadfile tests
+	$(BIN)/python -m pytest -x -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests
 
 lint: $(READY) ## ruff, pyright on host tools (strict) and firmware (Pico stubs), requirements trace
 	$(BIN)/ruff check .

@@ -127,13 +127,13 @@ class Bench:
 
 
 def coarse_board(folder: Path) -> str:
-    """Write the file of a board for long days: no force sensor, 2 microsteps; return its path.
+    """Write the file of a board for long days: no force sensor, whole steps; return its path.
 
     Virtual time costs by the second, twice as much with the sensor, and by the step.
     """
     path = folder / "coarse.toml"
     text = (oracle.ROOT / "boards" / "pico_a4988.toml").read_text(encoding="utf-8")
-    for old, new in (('"pico_a4988"', '"coarse"'), ("microsteps = 16", "microsteps = 2")):
+    for old, new in (('"pico_a4988"', '"coarse"'), ("microsteps = 16", "microsteps = 1")):
         assert text.count(old) == 1
         text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")

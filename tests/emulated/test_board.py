@@ -3,7 +3,7 @@
 The tests are that day's steps and share one board: boot, a run typed by hand, a look by the
 library, a run that no deploy gets into, then break-in, which ends the pump, and a deploy by the
 unmodified mpremote. A step that fails ends the day. Typed words are shorter than frames here: 15
-ms of device time each. An erased board, and power cuts in a deploy, are in soak_deploy.py.
+ms of device time each. An erased board, an update and power cuts in a deploy: soak_deploy.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from pathlib import Path
 import oracle
 import pytest
 from emulated.board import PATIENCE_S, Emulated, Line
-from emulated.firmware import varied
 
 from doseloop import Pump, resources
 from doseloop.cli.flash import put
@@ -44,12 +43,6 @@ TICK_NS = 1000
 @pytest.fixture(scope="module")
 def checkout() -> Build:
     return build(resources.firmware_root())
-
-
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Give the checkout's firmware with another version number, and nothing else."""
-    return varied(tmp_path_factory.mktemp("older"), "0.0.1")
 
 
 @pytest.fixture
@@ -165,8 +158,8 @@ def test_another_micropython_is_refused_before_anything_is_written(
     assert no.value.exit_code == 7
 
 
-def test_a_crashing_main_is_recovered_by_an_older_firmware_that_differs_in_one_file(
-    emulated: Emulated, tmp_path: Path, checkout: Build, older: Build, at_home: None
+def test_a_crashing_main_is_recovered_by_a_deploy(
+    emulated: Emulated, tmp_path: Path, checkout: Build, at_home: None
 ) -> None:
     broken = tmp_path / "main.py"
     broken.write_text("raise ValueError('broken by hand')\n")
@@ -174,11 +167,8 @@ def test_a_crashing_main_is_recovered_by_an_older_firmware_that_differs_in_one_f
     # The documented way: a prompt after Enter means that a deploy is all it takes.
     assert ">>> " in _repl(emulated, b"\r")
 
-    done = put(older, emulated.port)  # raises unless the board reports its hash
-    assert sorted(artifact.path for artifact, _ in done.plan.send) == [
-        "firmware.hash", "firmware.json", "main.py", "pump/version.mpy"
-    ]  # fmt: skip
-    assert len(done.plan.copies) == len(checkout.payload) - 3
+    done = put(checkout, emulated.port)  # raises unless the board reports its hash
+    assert [artifact.path for artifact, _ in done.plan.send] == ["main.py"]
 
 
 def _edges(emulated: Emulated) -> list[oracle.Edge]:

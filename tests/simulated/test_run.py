@@ -87,12 +87,12 @@ def test_the_main_job(cli, tmp_path):
 # At the speed that `run --sim` picks for it, this one would take long.
 SPEED = {"fill_and_hold": ["--speed", "60"], "intramuscular_bolus": ["--speed", "5"]}
 # A day or two of virtual time.
-LONG = {"fluorouracil", "baclofen", "cefazolin_every_8_h"}
+LONG = {"fluorouracil", "baclofen", "morphine_pca"}
 RUNS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
     for path in sorted(EXAMPLES.glob("*.toml"))
-    # Nutrition asks for syringes: test_modes.py brings them. Immunoglobulin is the main job.
-    if path.stem not in ("parenteral_nutrition", "immunoglobulin")
+    # The first is the main job; the others run in test_modes.py: nutrition asks for syringes.
+    if path.stem not in ("immunoglobulin", "cefazolin_every_8_h", "parenteral_nutrition")
 ]
 # Worked by hand in the header of each file, whose steps are doses.
 ORDERED_ML = {"ferric_carboxymaltose": "48", "dopamine": "28.875"}
