@@ -363,3 +363,15 @@ def test_the_shared_vectors_are_what_the_judge_says():
             assert not windows.exceeded(changes, first, case["pieces"], then, limits)
             if first > now:
                 assert windows.exceeded(changes, first - 1, case["pieces"], then, limits)
+
+
+def test_a_request_after_what_is_given_already_by_hand():
+    # 10 in any 1000 ms. 6 flow in the next 300 ms, and 6 more are asked for in 100 ms: when 2 of
+    # the first have left the window, which then ends 1100 ms from now; it begins 100 earlier.
+    per_ms = 3_600_000  # aL/h in an aL/ms
+    own = limiter.Limiter([(1000, 10_000)])
+    own.flow(0, 0)
+    before, asked = [(300, 20 * per_ms)], [(100, 60 * per_ms)]
+    assert own.allowed_from(50_000, asked, 0, before) == 51_000
+    # With 2 aL/ms between and after: 20 (1200 - t) + 2 (t - 300) + 6000 <= 10000, t >= 1077.8.
+    assert own.allowed_from(50_000, asked, 2 * per_ms, before) == 51_078

@@ -10,6 +10,7 @@ from unit.firmware.bench import errors
 
 from doseloop import resources
 
+arith = resources.firmware_module("arith")
 checks = resources.firmware_module("checks")
 order = resources.firmware_module("order")
 sealed = resources.firmware_module("sealed")
@@ -338,3 +339,34 @@ def test_a_step_asked_for_by_a_command_is_a_sealed_order_too():
     assert taken.steps[0].mode == "bolus"
     again = order.unseal(taken.text, CONFIG)
     assert (again.name, again.crc, again.total_steps()) == ("bolus", taken.crc, 1000)
+
+
+def test_an_order_keeps_what_it_says_of_the_drug():
+    drug = {"area": "ward", "item": "morphine-1"}
+    assert order.unseal(text_of(drug=drug), CONFIG).drug == drug
+    assert order.unseal(text_of(), CONFIG).drug is None
+
+
+def test_what_any_single_fault_may_deliver_counts_a_demand_on_top_of_the_basal_rate():
+    pca = {
+        "mode": "pca", "basal_al_per_h": 720 * ML, "dose_al": ML, "dose_rate_al_per_h": 360 * ML,
+        "lockout_ms": 10 * MIN, "limit_1h_al": 9000 * ML, "limit_4h_al": 0, "duration_ms": HOUR,
+    }  # fmt: skip
+    fast = {**CONFIG, "limits": {**LIMITS, "rate_max_al_per_h": 3000 * ML}}
+    made = order.make("p", [pca], fast)
+    # A second of 1080 mL/h is 0.3 mL; the step under way is whole.
+    assert made.fault_al == arith.fault_volume(1080 * ML, AL) == 300 * ML // 1000 + AL
+    assert order.make("p", [step("pause", ms=MIN)], CONFIG).fault_al == 0
+    kept_open = order.make("p", [step("pause", ms=MIN)], CONFIG, kvo=2 * ML)
+    assert kept_open.fault_al == arith.fault_volume(2 * ML, AL)
+
+
+def test_take_ups_and_ramps_add_to_the_time():
+    # 100 steps of backlash at 300 a second: 333 ms, in whole ms.
+    config = {**CONFIG, "motion": {**CONFIG["motion"], "takeup_hz": 300}}
+    back = step("withdraw", rate=60 * ML, volume=ML)
+    ramp = step("ramp", rate=60 * ML, volume=ML, rate_end_al_per_h=120 * ML)
+    made = order.make("p", [back, ramp], config)
+    assert (made.takeup_ms, type(made.takeup_ms)) == (333, int)
+    assert made.lag_ms == 2 * 333, "slow: no ramps, a reversal before either"
+    assert order.make("p", [back, ramp], config, repeat=3).lag_ms == 3 * 2 * 333

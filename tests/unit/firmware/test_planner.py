@@ -246,3 +246,20 @@ def test_ramp_intervals_only_fall_and_its_segments_spread_them(limits, steps):
             spread = flow.intervals([at, *edges[done : done + n]])
             assert max(spread) - min(spread) <= 1
             done, at = done + n, at + ticks
+
+
+@pytest.mark.parametrize(
+    ("hz", "steps", "lag_ms"),
+    [
+        # 33 steps to 310 Hz at 1300 Hz/s; their peak sqrt(10000 + 85800) = 309 Hz. That takes twice
+        # 209 / 1300 s, 321 ms, where 66 steps at 310 Hz take 212.
+        (310, 1000, 321 - 212),
+        # Of 21 steps 10 are the ramp up: to sqrt(10000 + 26000) = 189 Hz; 136 ms, not 64.
+        (310, 21, 136 - 64),
+        (310, 1, 0),
+        (100, 1000, 0),
+    ],
+)
+def test_what_a_ramp_adds_to_the_time_by_hand(hz, steps, lag_ms):
+    lag = planner.Ramp(100, 1300).lag_ms(hz, steps)
+    assert lag == lag_ms and type(lag) is int
