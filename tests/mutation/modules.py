@@ -30,7 +30,7 @@ PARTS = {
     },
     "controller": {
         "alarms": ["test_course", "test_alarms"],
-        "course": ["test_course", "test_controller"],
+        "course": ["test_course", "test_controller", "test_near_empty"],
         "controller": ["test_controller", "test_course"],
     },
     "ledger": {"run": ["test_run", "test_run_dose", "test_run_reset", "test_square"]},

@@ -180,6 +180,7 @@ def test_a_pause_loses_nothing_and_a_second_changes_nothing():
     assert bench.controller.rate() == 0
     bench.controller.resume()
     assert bench.names()[-2:] == ["resume", "stretch"]
+    assert bench.events.since(0, 99)[-2]["run"] == "1-1"
     assert bench.controller.rate() == 10 * HZ
     bench.run_out()
     assert len(bench.dose.edges) == 100
@@ -215,6 +216,7 @@ def test_an_ordered_pause_is_not_resumed_but_paused_or_stopped():
     assert controller.wait_ms() == 300 and controller.state == "paused"
     bench.run_to(bench.clock.now + 300_000)
     assert controller.state == "infusing" and bench.names()[-2:] == ["resume", "stretch"]
+    assert bench.events.since(0, 99)[-2]["run"] == "1-1"
     assert made(bench) == 100
 
 
@@ -296,6 +298,16 @@ def test_after_a_reset_a_stop_ends_what_was_interrupted():
     assert again.alarms.standing() == []
 
 
+def test_after_a_reset_a_resume_ends_its_alarm_and_says_so():
+    again = started(INFUSE).reboot()
+    again.controller.resume()
+    assert again.alarms.standing() == []
+    ended = [event["code"] for event in again.events.since(0, 99) if event["e"] == "clear"]
+    assert ended == ["A_RESET"]
+    again.run_out()
+    assert len(again.dose.edges) == 100
+
+
 # -- rate -----------------------------------------------------------------------------------------
 
 
@@ -316,6 +328,31 @@ def test_a_rate_is_changed_in_a_pause():
     assert (told["old"], told["rate"], told["applies"]) == (10 * HZ, 20 * HZ, True)
     bench.controller.resume()
     assert bench.controller.rate() == 20 * HZ
+
+
+def test_what_is_drawn_back_has_a_rate_and_its_end_switch():
+    back = {"mode": "withdraw", "volume_al": 100 * AL, "rate_al_per_h": 10 * HZ}
+    bench = Bench(SLOW)
+    bench.controller.load(25 * ML)
+    bench.controller.plan(compiled([back], SLOW), False)
+    bench.controller.start()
+    bench.run_to(2 * SECOND)
+    bench.controller.propose_rate(20 * HZ)
+    bench.controller.change_rate(20 * HZ)
+    assert bench.controller.rate() == 20 * HZ
+    bench.controller.pause()
+    bench.pins.ends.add(1)  # the other one
+    bench.controller.resume()
+    bench.controller.pause()
+    bench.pins.ends = {-1}
+    assert refused(bench.controller.resume)[0] == "E_END_SWITCH"
+
+
+def test_a_proposed_rate_is_shown_and_waits():
+    bench = started(INFUSE)
+    told = bench.controller.propose_rate(20 * HZ)
+    assert (told["old_al_per_h"], told["new_al_per_h"]) == (10 * HZ, 20 * HZ)
+    assert bench.controller.rate() == 10 * HZ
 
 
 def test_a_bolus_has_the_rate_of_its_order():

@@ -50,7 +50,7 @@ def test_the_pause_of_an_order_waits_for_the_whole_volume_and_then_its_time():
     # A little less than 100.5 steps, AL being odd: the last step comes at 10 s, the volume is
     # through 49 whole ms later.
     bench = started({**INFUSE, "volume_al": 100 * AL + AL // 2}, PAUSE, INFUSE, seconds=12)
-    assert last(bench, "pause")["ms_long"] == 5049
+    assert (last(bench, "pause")["ms_long"], last(bench, "pause")["run"]) == (5049, "1-1")
     bench.run_out()
     assert [edge[0] // 1000 for edge in bench.dose.edges[99:101]] == [10_000, 15_099]
 
@@ -75,6 +75,7 @@ def test_the_state_is_that_of_the_item_under_way():
 def test_a_vein_is_kept_open_after_an_infusion_never_faster_than_it():
     bench = started(INFUSE, seconds=12, kvo=HZ)
     assert (bench.controller.state, last(bench, "kvo")["rate"]) == ("kvo", HZ)
+    assert last(bench, "kvo")["run"] == "1-1"
     assert last(bench, "end")["reason"] == "done"
     bench = started(INFUSE, seconds=12, kvo=50 * HZ)
     assert last(bench, "kvo")["rate"] == bench.controller.rate() == 10 * HZ
@@ -186,6 +187,8 @@ def test_the_strongest_of_what_was_asked_in_a_ramp_is_done(asked, state, event):
     slow.ended = "stopped"
     bench.controller.service()
     assert bench.controller.state == state and event in bench.names()[-2:]
+    if event != "alarm":
+        assert last(bench, event)["run"] == "1-1"
     if "rate" in asked:
         assert last(bench, "rate")["applies"] and bench.controller.run.item().rate == 20 * HZ
 
@@ -228,7 +231,8 @@ def test_a_rate_for_what_was_completed_meanwhile_applies_to_nothing():
     bench.controller.run.next_item()
     slow.ended = "stopped"
     bench.controller.service()
-    assert last(bench, "rate")["applies"] is False
+    told = last(bench, "rate")
+    assert (told["applies"], told["run"], told["old"]) == (False, "1-1", 10 * HZ)
     assert bench.controller.run.item().rate == 5 * HZ
 
 
@@ -374,9 +378,10 @@ def test_a_failing_flash_is_told():
 
 def test_a_state_that_can_not_follow_is_a_fault():
     bench = Bench(SLOW)
-    with pytest.raises(RuntimeError, match="state kvo can't follow idle"):
+    with pytest.raises(RuntimeError) as told:
         bench.controller._go(states.KVO)
-    assert bench.controller.state == "idle"
+    assert str(told.value) == "state kvo can't follow idle"
+    assert bench.controller.state == "idle" and not bench.controller.journal.due()
     bench.controller._go(states.IDLE)
 
 
@@ -404,8 +409,8 @@ def test_a_warning_comes_when_the_rate_will_empty_it_in_time(seconds):
     if seconds < 0:
         left = bench.motor.remaining_steps()
         told = last(bench, "near_empty")
-        assert told["run"] == "1-1"
-        assert told["remaining_nl"] >= left * AL // 10**9
+        assert told["run"] == "1-1" and type(told["remaining_nl"]) is int
+        assert left <= told["remaining_nl"] * 10**9 // AL + 1 <= left + 3
         settled(bench, 5)
         assert bench.names().count("near_empty") == 1
 
@@ -451,6 +456,66 @@ def test_a_warning_ends_with_the_order():
     assert "A_NEAR_EMPTY" in bench.alarms.standing()
     settled(bench)
     assert bench.alarms.standing() == [] and bench.controller.state == "idle"
+
+
+def test_a_new_pump_knows_of_nothing():
+    c = Bench().controller
+    assert (c.library, c.library_fault, c.order, c.reset_due) == (None, None, None, False)
+    assert c.pause_left_ms() == 0 and not c.silent_since_matters()
+
+
+def test_an_alarm_without_a_run_has_nothing_to_resume():
+    bench = Bench(SLOW)
+    bench.controller.alarm("A_STALL")
+    bench.controller.clear()
+    assert bench.controller.state == "idle" and bench.controller.run is None
+    settled(bench, 1)
+    assert any(name.startswith("alarms.") for name in bench.storage.files)
+
+
+def test_a_demand_that_was_denied_before_the_order_began_is_counted_once():
+    bench = planned(PCA)
+    with pytest.raises(errors.Refused):
+        bench.controller.demand()
+    bench.controller.start()
+    view = bench.controller.pca()
+    assert (view["demands"], view["denied"]["state"]) == (1, 1)
+    bench = planned(PCA)
+    bench.controller.start()
+    assert bench.controller.pca()["demands"] == 0
+
+
+def test_a_warning_that_a_limit_denies_ends_with_the_order():
+    bench = started(PCA)
+    bench.controller.alarm("A_LIMIT")
+    bench.controller.stop()
+    assert bench.alarms.standing() == []
+
+
+def test_a_held_bolus_that_is_let_go_is_a_stop():
+    bench = planned(BOLUS)
+    bench.controller.hold()
+    settled(bench, 2)
+    assert bench.names()[-1] == "stop" and last(bench, "stop")["reason"] == "released"
+
+
+def test_a_pause_and_a_stop_name_their_run():
+    bench = started(INFUSE)
+    bench.controller.pause()
+    assert bench.controller.state == "paused" and last(bench, "pause")["run"] == "1-1"
+    bench.controller.stop()
+    assert last(bench, "stop")["reason"] == "stop"
+
+
+def test_a_dose_on_top_ends_with_an_alarm_and_is_told():
+    bench = started(INFUSE)
+    bench.controller.bolus_now(50 * AL, 20 * HZ)
+    settled(bench, 1)
+    stopped(bench, "A_STALL")
+    assert last(bench, "bolus_end")["given_al"] < 50 * AL
+    bench.controller.clear()
+    bench.controller.resume()
+    assert bench.controller.state == "infusing", "what is left of a dose is not given later"
 
 
 def test_a_refusal_that_is_no_ones_fault_changes_nothing():

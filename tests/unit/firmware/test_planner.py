@@ -251,8 +251,8 @@ def test_ramp_intervals_only_fall_and_its_segments_spread_them(limits, steps):
 @pytest.mark.parametrize(
     ("hz", "steps", "lag_ms"),
     [
-        # 33 steps to 310 Hz at 1300 Hz/s; their peak sqrt(10000 + 85800) = 309 Hz. That takes twice
-        # 209 / 1300 s, 321 ms, where 66 steps at 310 Hz take 212.
+        # 33 steps to 310 Hz at 1300 Hz/s, their peak is sqrt(10000 + 85800) = 309 Hz: twice
+        # 209 / 1300 s is 321 ms, where 66 steps at 310 Hz take 212.
         (310, 1000, 321 - 212),
         # Of 21 steps 10 are the ramp up: to sqrt(10000 + 26000) = 189 Hz; 136 ms, not 64.
         (310, 21, 136 - 64),
