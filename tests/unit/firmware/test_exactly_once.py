@@ -38,12 +38,11 @@ class Host:
         assert self._session is not None
         try:
             self._session.request(command, args)
-        except Refused as refused:
-            if refused.code == "E_SESSION":  # a late hello has begun another one
-                self.unplug()
+        except Refused:
             return "refused"
         except LinkError as error:
-            assert error.code in ("E_NO_REPLY", "E_LINK")
+            # E_SESSION: a late hello has begun another one, and an earlier try may have been heard.
+            assert error.code in ("E_NO_REPLY", "E_LINK", "E_SESSION")
             self.unplug()
             return "unknown"
         return "ok"
