@@ -41,7 +41,7 @@ class Host:
         except Refused:
             return "refused"
         except LinkError as error:
-            # E_SESSION: a late hello has begun another one, and an earlier try may have been heard.
+            # E_SESSION: a late hello began another one, and an earlier try may have been heard.
             assert error.code in ("E_NO_REPLY", "E_LINK", "E_SESSION")
             self.unplug()
             return "unknown"
