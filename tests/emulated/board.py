@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import queue
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -78,6 +80,31 @@ class Emulated:
             timeout=2 * PATIENCE_S,
             env={**os.environ, "DOSELOOP_HOME": str(self.home)},
         )
+
+    def repl(self, typed: bytes) -> str:
+        """Run `mpremote repl` in a terminal, type till a prompt comes, and leave it."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mpremote", "connect", self.port, "repl"],
+            stdin=theirs, stdout=theirs, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        heard = bytearray()
+        deadline = time.monotonic() + PATIENCE_S
+        try:
+            while b">>> " not in heard:
+                assert time.monotonic() < deadline, bytes(heard)
+                if select.select([ours], [], [], 2.0)[0]:
+                    heard += os.read(ours, 1024)
+                else:  # what is typed before mpremote listens is lost, as in any terminal
+                    os.write(ours, typed)
+            os.write(ours, b"\x1d")
+            process.wait(30)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
+        return heard.decode()
 
 
 @contextmanager

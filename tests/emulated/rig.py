@@ -27,7 +27,7 @@ from doseloop.sim.emulated.kept import Kept
 from doseloop.sim.emulated.placing import Placed, place
 
 ROOT = Path(__file__).resolve().parents[2]
-_SOURCES = ("sim/emulated/placing.py", "sim/emulated/prompt.py", "flash/plan.py",
+_SOURCES = ("sim/emulated/placing.py", "sim/emulated/filed.py", "flash/plan.py",
             "flash/scripts.py")  # fmt: skip
 _SLICE_NS = 100_000
 _RAW = b"raw REPL; CTRL-B to exit\r\n>"
@@ -37,7 +37,7 @@ def placed(image: Path, config: str) -> Path:
     """Return a `--state` folder with this checkout's firmware and a sealed configuration.
 
     Never booted. Made once for each image, firmware, configuration, emulator and way of placing,
-    then kept in `out/`: it takes some 10 s.
+    then kept in `out/`.
     """
     firmware = build(resources.firmware_root())
     key = hashlib.sha256(image.read_bytes())

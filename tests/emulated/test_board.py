@@ -1,35 +1,23 @@
 """The firmware as deployed, on the genuine MicroPython image, in the order a bench day goes.
 
 The tests are that day's steps and share one board: boot, a run typed by hand, a look by the
-library, a run that no deploy gets into, then break-in, which ends the pump, and a deploy by the
-unmodified mpremote. A step that fails ends the day. Typed words are shorter than frames here: 15
-ms of device time each. An erased board, an update and power cuts in a deploy: soak_deploy.py.
+library, a run that no deploy gets into, then break-in, which ends the pump. A step that fails ends
+the day. Typed words are shorter than frames here: 15 ms of device time each. Deploys to an erased
+board, over a crashing main.py, with power cuts: soak_deploy.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
-import subprocess
-import sys
-import time
 from fractions import Fraction
-from pathlib import Path
 
 import oracle
 import pytest
 from emulated.board import PATIENCE_S, Emulated, Line
 
 from doseloop import Pump, resources
-from doseloop.cli.flash import put
-from doseloop.errors import VersionMismatch
-from doseloop.flash.board import Board
-from doseloop.flash.build import MICROPYTHON_VERSION, Build, build
-from doseloop.flash.deploy import deploy
-from doseloop.flash.plan import Inventory, check_target
+from doseloop.flash.build import MICROPYTHON_VERSION, build
 from doseloop.transport import SerialTransport
 
 # The first test waits for the boot, and a busy computer makes all of it slower.
@@ -38,17 +26,6 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 STEPS, HZ = 200, 500
 SLOW_HZ = 100  # mpremote gives up after ten seconds of the computer's time
 TICK_NS = 1000
-
-
-@pytest.fixture(scope="module")
-def checkout() -> Build:
-    return build(resources.firmware_root())
-
-
-@pytest.fixture
-def at_home(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this process see that the board is an emulated, slow one."""
-    monkeypatch.setenv("DOSELOOP_HOME", str(emulated.home))
 
 
 def test_boots(emulated: Emulated, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +114,7 @@ def test_while_infusing_nothing_reaches_the_prompt_and_no_step_moves(emulated: E
 
 
 def test_break_in_gives_mpremote_a_prompt(emulated: Emulated) -> None:
-    assert "MicroPython v1.28.0" in _repl(emulated, b"\x03")
+    assert "MicroPython v1.28.0" in emulated.repl(b"\x03")
     done = emulated.mpremote("resume", "ls")
     assert done.returncode == 0, done.stderr
     assert {"active", "main.py", "boot.py", "kept/"} <= set(done.stdout.split())
@@ -145,62 +122,6 @@ def test_break_in_gives_mpremote_a_prompt(emulated: Emulated) -> None:
     assert b"boot.a" in (emulated.state / "flash.bin").read_bytes()
 
 
-def test_another_micropython_is_refused_before_anything_is_written(
-    emulated: Emulated, checkout: Build, at_home: None
-) -> None:
-    target = Board(emulated.port, PATIENCE_S)
-
-    def newer(found: Inventory) -> None:
-        check_target(found, version="1.29.0")
-
-    with pytest.raises(VersionMismatch, match=r"runs MicroPython 1\.28\.0.*needs 1\.29\.0") as no:
-        deploy(checkout, target, newer, _silent)
-    assert no.value.exit_code == 7
-
-
-def test_a_crashing_main_is_recovered_by_a_deploy(
-    emulated: Emulated, tmp_path: Path, checkout: Build, at_home: None
-) -> None:
-    broken = tmp_path / "main.py"
-    broken.write_text("raise ValueError('broken by hand')\n")
-    emulated.mpremote("resume", "fs", "cp", str(broken), ":main.py", "+", "reset")
-    # The documented way: a prompt after Enter means that a deploy is all it takes.
-    assert ">>> " in _repl(emulated, b"\r")
-
-    done = put(checkout, emulated.port)  # raises unless the board reports its hash
-    assert [artifact.path for artifact, _ in done.plan.send] == ["main.py"]
-
-
 def _edges(emulated: Emulated) -> list[oracle.Edge]:
     emulated.settled(5 * 1000 / HZ)
     return oracle.read_trace(emulated.trace)
-
-
-def _repl(emulated: Emulated, typed: bytes) -> str:
-    """Run `mpremote connect PORT repl` in a terminal, type till a prompt comes, and leave it."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mpremote", "connect", emulated.port, "repl"],
-        stdin=theirs, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    heard = bytearray()
-    deadline = time.monotonic() + PATIENCE_S
-    try:
-        while b">>> " not in heard:
-            assert time.monotonic() < deadline, bytes(heard)
-            if select.select([ours], [], [], 2.0)[0]:
-                heard += os.read(ours, 1024)
-            else:  # what is typed before mpremote listens is lost, as in any terminal
-                os.write(ours, typed)
-        os.write(ours, b"\x1d")
-        process.wait(30)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
-    return heard.decode()
-
-
-def _silent(path: str, size: int) -> None:
-    pass

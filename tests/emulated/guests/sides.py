@@ -41,10 +41,8 @@ def slow_tick():
         pass
 
 
-def eat(keep):
+def eat():
     eaten = []
-    if keep:
-        kept.append(eaten)
     size = 16384
     while True:
         try:
@@ -53,9 +51,6 @@ def eat(keep):
             size //= 2
             if size < 16:
                 eaten.append(bytearray(64))  # raises
-
-
-kept = []
 
 
 def locked(ms):
