@@ -61,6 +61,21 @@ _BY_FUNCTION = {
         "before = ms[begin] if begin < last else 1": _ENDED,
         "after = ms[end] if end < last else 1": _ENDED,
     },
+    ("checks", "square_rate"): {
+        "if left_ms <= most:": "equivalent: 6 h are whole minutes",
+    },
+    ("checks", "check_bolus"): {
+        "less = max(1, room - arith.volume_of(flowing, 2))":
+            "equivalent: an attolitre is less than what is shown",
+    },
+    ("order", "_add_lags"): {
+        "for _ in range(min(3, order.repeat)):": "equivalent: the third pass is as the second",
+        **{
+            "lag += sum(order.lag_of(item.rate, item.volume_al) for item in step.items(%s))" % given:
+                "equivalent: neither number nor KVO changes the stairs of a ramp"
+            for given in ("None, 0", "1, None", "2, 0", "1, 1")
+        },
+    },
     ("order", "_step"): {
         "if not _whole(step, key, None):": "equivalent: missing and 0 are refused alike",
     },
@@ -81,7 +96,12 @@ _BY_FUNCTION = {
         "if self.running and basal >= self.basal:":
             "equivalent: what flows already was judged when it began",
     },
+    ("pca", "Pca.dump"): {
+        "if len(self._giving) >= 1:": "equivalent: of one dose that is the rate that flows",
+    },
     ("pca", "Pca.allowed_from"): {
+        "if locked <= left and not self._limiter.refuses(now_ms, waits, self.basal):":
+            "equivalent: at the very end of the square dose both ways give the same instant",
         "return None if (at is None) and False else max(at, now_ms + self._locked(now_ms))":
             "equivalent: rules by which a dose never fits are refused before they are in force",
     },

@@ -375,3 +375,18 @@ def test_a_request_after_what_is_given_already_by_hand():
     assert own.allowed_from(50_000, asked, 0, before) == 51_000
     # With 2 aL/ms between and after: 20 (1200 - t) + 2 (t - 300) + 6000 <= 10000, t >= 1077.8.
     assert own.allowed_from(50_000, asked, 2 * per_ms, before) == 51_078
+
+
+def test_the_first_ms_is_found_to_the_millisecond():
+    # 1 aL in any 4 ms. One flowed in [0, 1); the next may flow in [4, 5).
+    made = flowed([(4, 1)], [(0, HOUR), (1, 0)])
+    assert made.allowed_from(1, [(1, HOUR)], 0) == 4
+
+
+def test_what_a_window_still_reaches_is_kept_when_a_long_piece_goes():
+    # 1 mL/h for 3 h, 6 mL/h for 10 min, 1 mL/h for 50: the last hour holds 1 + 5/6 mL.
+    limit = [(HOUR, 100 * ML)]
+    changes = [(0, ML), (3 * HOUR, 6 * ML), (3 * HOUR + 10 * MIN, ML), (4 * HOUR, 0)]
+    made = flowed(limit, changes)
+    assert made.dump(4 * HOUR) == [[10 * MIN, 50 * MIN, 0], [6 * ML, ML, 0]]
+    assert made.used(4 * HOUR, HOUR) == -(-11 * ML // 6)

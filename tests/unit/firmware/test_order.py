@@ -95,6 +95,8 @@ def test_what_ramps_and_take_up_add_by_hand():
     # isqrt(64 + 160) = 14 Hz in 0.6 s: 1200 - 16000 // 17 = 259.
     stairs = step("ramp", rate=60 * ML, ms=2_000, rate_end_al_per_h=61 * ML)
     assert lag(stairs) == 2 * 259
+    config["motion"]["backlash_steps"] = 1000  # at 500 Hz
+    assert lag(back) == 2_000
 
 
 def test_an_order_by_hand():
@@ -224,6 +226,7 @@ def test_a_pca_keeps_its_rules_and_lasts_a_day():
     (taken,) = made(asked).steps
     assert (taken.rate, taken.volume_al, taken.duration_ms) == (0, 0, HOUR)
     assert taken.pca[3] == [(HOUR, 3 * ML), (4 * HOUR, 10 * ML)]
+    assert made({**PCA, "boluses_apart": 1}).steps[0].pca[4] is False
 
 
 def test_what_lies_on_a_limit_is_allowed():
@@ -297,6 +300,31 @@ def test_a_bolus_may_take_the_last_but_one_step_to_the_millisecond():
     assert checks.check_bolus(most, 36 * ML, 36 * ML // 10, CONFIG, 11) is None
     got = refusal(checks.check_bolus, most + 10**10, 36 * ML, 36 * ML // 10, CONFIG, 11)
     assert got[0] == "E_VOLUME"
+
+
+SQUARE = "a square bolus lasts %s at least, 6 h at most, and not beyond the infusion"
+
+
+@pytest.mark.parametrize(
+    ("ms", "lockout", "left", "edges", "least"),
+    [
+        (MIN - 1, 0, HOUR, ("1 min", "1 min"), "1 min"),
+        (7 * MIN - 1, 7 * MIN, HOUR, ("7 min", "7 min"), "7 min"),
+        (6 * HOUR + 1, 0, 7 * HOUR, ("6 h", "6 h"), "1 min"),
+        # Of 119.999 s that are left a minute may be had, of 59.999 s nothing.
+        (MIN + 1, 0, 2 * MIN - 1, ("1 min", "1 min"), "1 min"),
+        (MIN, 0, MIN - 1, ("0 s", None), "1 min"),
+    ],
+)
+def test_the_time_of_a_square_bolus_by_hand(ms, lockout, left, edges, least):
+    assert refusal(checks.square_rate, ML, ms, lockout, left) == (
+        "E_DURATION", SQUARE % least, *edges, "change the duration, or give a rate",
+    )  # fmt: skip
+
+
+def test_a_square_bolus_takes_its_time_to_the_millisecond():
+    assert checks.square_rate(ML, MIN, 0, 2 * MIN - 1) == 60 * ML
+    assert checks.square_rate(10, 7 * MIN, 7 * MIN, HOUR) == 86  # 85.7, rounded up
 
 
 def test_a_bolus_and_the_infusion_share_the_pumps_fastest_rate():

@@ -85,6 +85,7 @@ NEEDS = plain("pca needs dose, dose_rate, lockout and a limit")
         ({**PCA, "basal_al_per_h": ML - 1}, LOW),
         ({**PCA, "dose_rate_al_per_h": 299 * ML + 1}, HIGH),
         ({**PCA, "dose_al": -1}, plain("dose_al is not a whole number")),
+        ({**PCA, "boluses_apart": 2}, plain("boluses_apart is 0 or 1")),
         ({**PCA, "basal_al_per_h": 26 * ML // 10},
          ("E_LIMIT", "basal rate alone exceeds a limit", "2.5 mL/h", "2.5 mL/h",
           "lower the rate or the dose, or wait")),
@@ -112,6 +113,8 @@ def test_a_step_that_is_refused(asked, answer):
         ([ONE, PCA], {}, plain("a pca is an order of its own", next_step="leave the rest out")),
         ([PCA], {"repeat": 2},
          plain("a pca is an order of its own", next_step="leave the rest out")),
+        ([ONE, step("prime", rate=60 * ML, volume=ML)], {},
+         plain("a prime is an order of its own", next_step="leave the rest out")),
     ],
 )  # fmt: skip
 def test_an_order_that_is_refused(steps, options, answer):

@@ -6,6 +6,10 @@ import pytest
 from unit.firmware.bench import errors
 from unit.firmware.test_pca import HOUR, MIN, ML, ROOM, begun, made
 
+from doseloop import resources
+
+module = resources.firmware_module("pca")
+
 
 def started_at(now, **changes):
     pca = made(**changes)
@@ -166,3 +170,47 @@ def test_a_dose_tells_when_it_ends():
     assert pca.dose_until == 5 + MIN
     pca.as_dict(5 + MIN)
     assert pca.dose_until is None
+
+
+# -- beside a square bolus ------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("C10")
+def test_a_suspended_one_that_is_faster_is_what_may_have_flowed():
+    # 6 mL over 6 min are 60 mL/h; after 1 min, at 1 mL, a dose at 10 mL/h. Power fails within 72 s
+    # of the last store: 72 s at 60 mL/h are 1.2 mL, 2.2 mL with the first.
+    rules = module.Pca(0, ML, 10 * ML, 6 * MIN, [(HOUR, 20 * ML)], 300 * ML)
+    rules.begin(0)
+    assert rules.bolus(0, 6 * ML, 60 * ML, 50 * ML, True)[1] is None
+    assert rules.demand(MIN, 50 * ML) == ((6 * MIN, 10 * ML), None)
+    stored = rules.dump(MIN)
+    rules.restore(stored, 0, 72_000)
+    assert rules.as_dict(0)["used_nl"] == [2_200_000]
+    assert rules.as_dict(0)["bolus_nl"] == 1_000_000
+
+
+def beside(most):
+    """Return rules after 1 mL at 0 and, from 1 min on, 6 mL over 30 min; so much in an hour."""
+    rules = module.Pca(0, ML, 60 * ML, 6 * MIN, [(HOUR, most)], 300 * ML)
+    rules.begin(0)
+    assert rules.demand(0, 50 * ML)[1] is None
+    assert rules.bolus(MIN, 6 * ML, 12 * ML, 50 * ML, True)[1] is None
+    return rules
+
+
+@pytest.mark.requirement("C13")
+def test_when_a_demand_fits_beside_a_square_bolus():
+    # 1 + 6 mL, and 1 more with the end of the lockout at 6 min: 8 mL within 32 min.
+    assert beside(8 * ML).allowed_from(2 * MIN) == 6 * MIN
+    # An attolitre less: when that much of the first has left the hour, which ends with the dose.
+    assert beside(8 * ML - 1).allowed_from(2 * MIN) > 31 * MIN
+
+
+@pytest.mark.requirement("C13")
+def test_whether_a_limit_would_deny_while_a_dose_suspends_a_square_bolus():
+    # At 11 min 1 + 2 mL have flowed; 1 mL over a minute then, and from 12 min on the last 4 mL. At
+    # 11.5 min half of it has flowed: 3.5 mL, a dose and 4 mL.
+    for most, denied in ((85 * ML // 10, False), (85 * ML // 10 - 1, True)):
+        rules = beside(most)
+        assert rules.bolus(11 * MIN, ML, 60 * ML, 50 * ML)[1] is None
+        assert rules.limited(11 * MIN + MIN // 2) is denied

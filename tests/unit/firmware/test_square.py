@@ -11,10 +11,6 @@ from unit.firmware.test_modes import HOUR, MIN, intermittent
 from unit.firmware.test_patient import STEP, ask, begun
 from unit.firmware.test_therapy import AL, ML, infuse, started, totals
 
-from doseloop import resources
-
-pca = resources.firmware_module("pca")
-
 TICKS = 60_000_000  # a minute
 
 
@@ -243,20 +239,6 @@ def test_what_is_left_of_both_is_cancelled(end, suspended):
     assert (bench.controller.state, bench.controller.rate()) == ("infusing", 6 * ML)
     bench.run_out()
     assert totals(bench) == [(6 * ML + sum(given)) // AL] * 3
-
-
-@pytest.mark.requirement("C10")
-def test_a_suspended_one_that_is_faster_is_what_may_have_flowed():
-    # 6 mL over 6 min are 60 mL/h; after 1 min, at 1 mL, a dose at 10 mL/h. Power fails within 72 s
-    # of the last store: 72 s at 60 mL/h are 1.2 mL, 2.2 mL with the first.
-    rules = pca.Pca(0, ML, 10 * ML, 6 * MIN, [(HOUR, 20 * ML)], 300 * ML)
-    rules.begin(0)
-    assert rules.bolus(0, 6 * ML, 60 * ML, 50 * ML, True)[1] is None
-    assert rules.demand(MIN, 50 * ML) == ((6 * MIN, 10 * ML), None)
-    stored = rules.dump(MIN)
-    rules.restore(stored, 0, 72_000)
-    assert rules.as_dict(0)["used_nl"] == [2_200_000]
-    assert rules.as_dict(0)["bolus_nl"] == 1_000_000
 
 
 # -- whatever comes between -----------------------------------------------------------------------
