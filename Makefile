@@ -58,7 +58,7 @@ perf: $(READY) ## the performance table on the emulated RP2040, some 20 minutes;
 	PYTHONPATH=tests $(BIN)/python -m emulated.perf --jobs $(WORKERS)
 
 soak-emulated: $(READY) ## what is too long for make test on the emulated RP2040; needs an image
-	$(BIN)/python -m pytest -s -m soak tests/emulated/soak_deploy.py tests/emulated/soak_line.py tests/emulated/soak_heap.py
+	$(BIN)/python -m pytest -s -m soak tests/emulated/soak_deploy.py tests/emulated/soak_sides.py tests/emulated/soak_line.py tests/emulated/soak_heap.py
 
 coverage: $(READY) ## branch coverage of the dose core by its worked cases, line by line
 	PYTHONPATH=tests $(BIN)/python -m mutation.covered

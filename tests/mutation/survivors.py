@@ -20,6 +20,8 @@ _LAST_KVO = (
 _OUT_OF_SIGHT = "equivalent: nothing flowed in that piece, however long it is said to be"
 _ENDED = "equivalent: there is no next change of flow, and it is not asked for again"
 
+_RAMP_LAG = "lag += sum(order.lag_of(item.rate, item.volume_al) for item in step.items(%s))"
+
 # (module, function): {line as the mutant has it: word}
 _BY_FUNCTION = {
     ("arith", "isqrt"): {
@@ -71,8 +73,7 @@ _BY_FUNCTION = {
     ("order", "_add_lags"): {
         "for _ in range(min(3, order.repeat)):": "equivalent: the third pass is as the second",
         **{
-            "lag += sum(order.lag_of(item.rate, item.volume_al) for item in step.items(%s))" % given:
-                "equivalent: neither number nor KVO changes the stairs of a ramp"
+            _RAMP_LAG % given: "equivalent: neither number nor KVO changes the stairs of a ramp"
             for given in ("None, 0", "1, None", "2, 0", "1, 1")
         },
     },
