@@ -20,6 +20,7 @@ _LAST_KVO = (
 _OUT_OF_SIGHT = "equivalent: nothing flowed in that piece, however long it is said to be"
 _ENDED = "equivalent: there is no next change of flow, and it is not asked for again"
 
+_MADE = "equivalent: order.py makes the orders, and sets it"
 _RAMP_LAG = "lag += sum(order.lag_of(item.rate, item.volume_al) for item in step.items(%s))"
 
 # (module, function): {line as the mutant has it: word}
@@ -79,6 +80,13 @@ _BY_FUNCTION = {
     },
     ("order", "_step"): {
         "if not _whole(step, key, None):": "equivalent: missing and 0 are refused alike",
+    },
+    ("program", "Order.__init__"): {
+        "self.fault_al = None": _MADE,
+        "self.fault_al = 1": _MADE,
+        'self.drug = ""': _FALSE,
+        'self.library = ""': _FALSE,
+        "self.lag_ms = 1": _MADE,
     },
     ("program", "Order.syringe_changes"): {
         "if level <= 0:": _EMPTIED,

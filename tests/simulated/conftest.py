@@ -108,7 +108,7 @@ def start_cli(home: Path, tmp_path: Path):
 def cli(start_cli):
     """Run `doseloop ARGUMENTS` to its end."""
 
-    def run(*arguments: str | Path, patience_s: float = 60, **options: Any) -> Done:
+    def run(*arguments: str | Path, patience_s: float = 180, **options: Any) -> Done:
         process = start_cli(*arguments, **options)
         out, err = process.communicate(timeout=patience_s)
         return Done(process.returncode, out, err)

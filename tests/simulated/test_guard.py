@@ -320,7 +320,7 @@ def test_a_fault_with_a_value_that_it_can_not_have_is_refused(fault: str, messag
     done = subprocess.run(
         [sys.executable, "-m", "doseloop", "sim", "--board", "pico_tmc2209", "--syringe",
          "bd-plastipak-50", "--fault", at],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode != 0 and message in done.stderr
 
@@ -331,6 +331,6 @@ def test_a_fault_of_what_the_board_has_not_is_refused(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "doseloop", "sim", "--board", "pico_a4988", "--syringe",
          "bd-plastipak-50", "--fault", f"{name}@5" + (f":{value}" if value else "")],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode != 0 and "this board has no" in done.stderr

@@ -104,7 +104,7 @@ def test_every_example_runs_to_its_end(path, cli, tmp_path):
     flags = SPEED.get(path.stem, [])
     if path.stem in LONG:
         flags = ["--board", coarse_board(tmp_path)]
-    done = cli("run", path, "--sim", "--yes", "--json", *flags, patience_s=110)
+    done = cli("run", path, "--sim", "--yes", "--json", *flags, patience_s=350)
     assert done.code == 0, done.err
     run = done.json
     assert run["reason"] == "done"

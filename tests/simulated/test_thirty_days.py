@@ -21,7 +21,7 @@ def test_every_edge_of_a_month_is_exact(days: int) -> None:
     result = subprocess.run(
         [*interpreter.find(), "-X", "heapsize=32m", str(script), str(resources.firmware_root()),
          str(resources.sim_device_root()), str(days), str(rate), str(al)],
-        capture_output=True, text=True, timeout=110, check=True,
+        capture_output=True, text=True, timeout=380, check=True,
     )  # fmt: skip
     found = json.loads(result.stdout.splitlines()[-1])
     steps = rate * 24 * days // al

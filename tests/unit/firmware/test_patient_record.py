@@ -219,3 +219,11 @@ def test_a_damaged_history_is_told_and_counts_for_none_once_a_person_says_so(boo
         one.patient.prescribe(PCA, ML, RATE_MAX, 0)
         assert one.used() == [0]
     assert last.bench.alarms.standing() == []
+
+
+def test_a_normal_bolus_suspends_a_square_one_and_nothing_else_does(boot):
+    # 2 mL over 20 min, then 1 mL over 1.
+    assert boot.at(2000).bolus(2 * ML, 6 * ML, ROOM, True) is None
+    assert boot.at(3000).bolus(ML, 6 * ML, ROOM, True) == "delivering"
+    assert boot.patient.bolus(ML, 60 * ML, ROOM) is None
+    assert boot.at(4000).bolus(ML, 60 * ML, ROOM) == "delivering"
