@@ -93,14 +93,11 @@ _BY_FUNCTION = {
         "if level < 1:": _EMPTIED,
     },
     ("pca", "Pca.__init__"): {
-        'self._giving = ""': _FALSE,
         "self._committed = None": _FALSE,
         "self._committed = True":
             "equivalent: without a history there is room for what the constructor let pass",
     },
     ("pca", "Pca.begin"): {"self._committed = None": _FALSE},
-    ("pca", "Pca.restore"): {'self._giving = ""': _FALSE},
-    ("pca", "Pca._close"): {'self._giving = ""': _FALSE},
     ("pca", "Pca.check_basal"): {
         "if self.running and basal >= self.basal:":
             "equivalent: what flows already was judged when it began",
@@ -111,7 +108,7 @@ _BY_FUNCTION = {
     ("pca", "Pca.allowed_from"): {
         "if locked <= left and not self._limiter.refuses(now_ms, waits, self.basal):":
             "equivalent: at the very end of the square dose both ways give the same instant",
-        "return None if (at is None) and False else max(at, now_ms + self._locked(now_ms))":
+        "return None if (at is None) and False else max(at, now_ms + locked)":
             "equivalent: rules by which a dose never fits are refused before they are in force",
     },
     ("patient", "Patient.__init__"): {
