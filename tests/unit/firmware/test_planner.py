@@ -263,3 +263,8 @@ def test_ramp_intervals_only_fall_and_its_segments_spread_them(limits, steps):
 def test_what_a_ramp_adds_to_the_time_by_hand(hz, steps, lag_ms):
     lag = planner.Ramp(100, 1300).lag_ms(hz, steps)
     assert lag == lag_ms and type(lag) is int
+
+
+def test_a_long_ramp_adds_its_time_to_the_millisecond():
+    # 10 Hz/s up to 3100 Hz: 300 s each, twice; their 480,000 steps twice at 3100 Hz take 309,677 ms.
+    assert planner.Ramp(100, 10).lag_ms(3100, 10**6) == 600_000 - 2000 * 480_000 // 3100 == 290_323
