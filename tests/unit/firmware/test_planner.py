@@ -266,5 +266,5 @@ def test_what_a_ramp_adds_to_the_time_by_hand(hz, steps, lag_ms):
 
 
 def test_a_long_ramp_adds_its_time_to_the_millisecond():
-    # 10 Hz/s up to 3100 Hz: 300 s each, twice; their 480,000 steps twice at 3100 Hz take 309,677 ms.
+    # 10 Hz/s up to 3100 Hz: 300 s, twice; its 480,000 steps at 3100 Hz, twice: 309,677 ms.
     assert planner.Ramp(100, 10).lag_ms(3100, 10**6) == 600_000 - 2000 * 480_000 // 3100 == 290_323
