@@ -29,7 +29,7 @@ PARTS = {
         "patient": ["test_patient_record", "test_patient"],
     },
     "controller": {
-        "alarms": ["test_course", "test_alarms"],
+        "alarms": ["test_alarms_by_hand", "test_course", "test_alarms"],
         "course": ["test_course", "test_controller", "test_near_empty"],
         "controller": ["test_controller", "test_course"],
     },
