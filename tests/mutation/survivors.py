@@ -20,6 +20,8 @@ _LAST_KVO = (
 _OUT_OF_SIGHT = "equivalent: nothing flowed in that piece, however long it is said to be"
 _ENDED = "equivalent: there is no next change of flow, and it is not asked for again"
 
+_NO_ALARM = "equivalent: nothing stands yet, and the first alarm sets it"
+_SILENT_MS = "equivalent: no silence ends within a millisecond of power-on"
 _MADE = "equivalent: order.py makes the orders, and sets it"
 _RAMP_LAG = "lag += sum(order.lag_of(item.rate, item.volume_al) for item in step.items(%s))"
 
@@ -119,6 +121,15 @@ _BY_FUNCTION = {
     },
     ("patient", "Patient._store"): {"self._counted = None": _FALSE},
     ("patient", "Patient.acknowledge"): {"self._damaged = None": _FALSE},
+    ("alarms", "Alarms.__init__"): {
+        "self._silent_until = 1": _NO_ALARM,
+        "self._sounds_from = None": _NO_ALARM,
+        "self._sounds_from = 1": _NO_ALARM,
+    },
+    ("alarms", "Alarms.as_list"): {'"silenced": self._silent_until > 1,': _SILENT_MS},
+    ("alarms", "Alarms.service"): {
+        "self.voice.show(rank, self._silent_until > 1, hint)": _SILENT_MS,
+    },
     ("run", "Run.__init__"): {
         "self.uncertain = None": _FALSE,
         "self._last_rate = None": _FALSE,
