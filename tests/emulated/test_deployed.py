@@ -71,13 +71,16 @@ def judge(found: dict[str, Any]) -> None:
     assert all(edge - edges[0] == i * 10**9 // HZ for i, edge in enumerate(edges))
 
 
-def test_a_storm_of_control_bytes_is_only_bytes(pump: Infusing) -> None:
-    def storm() -> dict[str, Any]:
-        for alphabet, count in ((b"\x03", 20), (CONTROL, 80), (CONTROL + b"\r\n", 60)):
-            pump.rig.say(storm_of(alphabet, count))
-        return unmoved(pump)
+def stormed(pump: Infusing, kinds: tuple[tuple[bytes, int], ...]) -> dict[str, Any]:
+    """Send so many bytes of each alphabet; return what the pump says then."""
+    for alphabet, count in kinds:
+        pump.rig.say(storm_of(alphabet, count))
+    return unmoved(pump)
 
-    judge(in_fork(storm))
+
+def test_a_storm_of_control_bytes_is_only_bytes(pump: Infusing) -> None:
+    kinds = ((b"\x03", 20), (CONTROL, 80), (CONTROL + b"\r\n", 60))
+    judge(in_fork(stormed, pump, kinds))
 
 
 @pytest.mark.parametrize(

@@ -76,20 +76,9 @@ def test_an_exception_in_the_tick_ends_the_motion_with_the_queue(rig: Rig) -> No
     assert exact(found["edges"], 1000) and not found["enabled"]
 
 
-@pytest.mark.parametrize(
-    ("state", "how"),
-    [
-        ("infusing", "soft"),
-        ("infusing", "hard"),
-        ("paused", "hard"),
-        ("alarm", "soft"),
-        ("ready", "soft"),
-        ("idle", "hard"),
-    ],
-)
-def test_a_reset_in_any_state_leaves_the_driver_off_and_step_quiet(
-    rig: Rig, state: str, how: str
-) -> None:
+def reset_and_quiet(rig: Rig, state: str, how: str) -> None:
+    """Fail unless a reset in a state leaves the driver off and STEP quiet."""
+
     def reset(board: Rig) -> dict[str, Any]:
         found = drive(board, 1000, 3000, f"reset_in('{state}', '{how}')", 600)
         board.advance(60)
@@ -108,6 +97,21 @@ def test_a_reset_in_any_state_leaves_the_driver_off_and_step_quiet(
     assert found["resets"] == (how == "hard")
     assert found["edges"] == 0 and not found["enabled"]
     assert found["step"] != 1
+
+
+@pytest.mark.parametrize(
+    ("state", "how"),
+    [
+        ("infusing", "soft"),
+        ("infusing", "hard"),
+        ("paused", "hard"),
+        ("alarm", "soft"),
+        ("ready", "soft"),
+        ("idle", "hard"),
+    ],
+)
+def test_a_reset_leaves_the_driver_off_and_step_quiet(rig: Rig, state: str, how: str) -> None:
+    reset_and_quiet(rig, state, how)
 
 
 # ticks_us wraps at 2**30 us, the timer's alarms at 2**32 us, ticks_ms at 2**30 ms: at that moment
@@ -146,23 +150,34 @@ def test_every_counter_may_wrap_between_two_steps(rig: Rig, wrap_us: int, ms_too
     assert len(found["edges"]) == 500 and exact(found["edges"], 1000)
 
 
-def test_an_exhausted_heap_in_main_ends_in_a_safe_stop(rig: Rig) -> None:
+def starved(rig: Rig, keep: bool) -> dict[str, Any]:
+    """Let main eat its heap, and for good when it is kept; return what came of it, judged."""
+
     def starve(board: Rig) -> dict[str, Any]:
-        script = "def hungry():\n    app.link.flush = eat\nafter(100, hungry)"
+        script = f"def hungry():\n    app.link.flush = lambda: eat({keep})\nafter(100, hungry)"
         return drive(board, 1000, 3000, script, 2500)
 
     found = in_fork(starve, rig)
     assert exact(found["edges"], 1000)
     assert last_after_ms(found) < DEATH_MS
     assert not found["enabled"]
-    assert "A_FAULT" in found["words"]["alarm"]
+    return found
+
+
+def test_an_exhausted_heap_in_main_ends_in_a_safe_stop(rig: Rig) -> None:
+    assert "A_FAULT" in starved(rig, False)["words"]["alarm"]
+
+
+def ticks_locked(rig: Rig, hz: int) -> None:
+    """Fail unless the tick runs with the heap locked."""
+    found = in_fork(drive, rig, hz, 2 * hz, "locked(105)")
+    assert int(found["words"]["ticks"]) >= 100
+    assert found["words"]["flags"] == "0" and found["words"]["run"] == "1"
 
 
 @pytest.mark.parametrize("hz", [1, 10_000, 100_000])
 def test_the_tick_allocates_nothing_on_the_chip(rig: Rig, hz: int) -> None:
-    found = in_fork(drive, rig, hz, 2 * hz, "locked(105)")
-    assert int(found["words"]["ticks"]) >= 100
-    assert found["words"]["flags"] == "0" and found["words"]["run"] == "1"
+    ticks_locked(rig, hz)
 
 
 def test_the_lock_catches_a_tick_that_allocates(rig: Rig) -> None:

@@ -55,10 +55,12 @@ class Filed:
 
     def run(self, script: str) -> str:
         """Run MicroPython source with the flash as the root; return what it printed."""
+        return self._run(mount(self._file, self._blocks) + script)
+
+    def _run(self, script: str) -> str:
         done = subprocess.run(
-            [*self._micropython, "-c", mount(self._file, self._blocks) + script],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [*self._micropython, "-c", script], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             last = (done.stdout + done.stderr).strip().splitlines()[-1:]
             raise LinkError(f"the flash in a file: {last}")
@@ -78,7 +80,7 @@ class Filed:
         script = f"data = open({str(source)!r}, 'rb')\n" + mount(self._file, self._blocks)
         for path, size in listed:
             script += f"with open({path!r}, 'wb') as file:\n    file.write(data.read({size}))\n"
-        subprocess.run([*self._micropython, "-c", script], check=True, capture_output=True)
+        self._run(script)
 
     def reset(self) -> None:
         """Do nothing: the flash is put into a board that is powered on."""
