@@ -9,6 +9,9 @@ import pytest
 
 from doseloop import resources
 
+arith = resources.firmware_module("arith")
+bounds = resources.firmware_module("bounds")
+planner = resources.firmware_module("planner")
 program = resources.firmware_module("program")
 run_module = resources.firmware_module("run")
 Step = program.Step
@@ -270,6 +273,100 @@ def test_status_counts_in_whole_numbers():
     assert view.pop("library") is None
     whole = {key: value for key, value in view.items() if type(value) is not str}
     assert {type(value) for value in whole.values()} == {int} and len(whole) == 13
+
+
+# Ramps at 100 steps/s, 1,300 steps/s/s: by hand in test_planner, "what a ramp adds".
+FAST = 1400 * RATE
+FAST_LAG_MS = planner.Ramp(100, 1300).lag_ms(1400, 5000)
+
+
+def fast_and_back(repeat=1, kvo=None):
+    """Infuse 5,000 steps at 1,400/s, wait 4 s, and the same out again; a take-up lasts 333 ms."""
+    steps = [
+        flow("infuse", 5000, FAST), Step("pause", 0, 0, 4000), flow("withdraw", 5000, FAST),
+        Step("pause", 0, 0, 1000),
+    ]  # fmt: skip
+    order = program.Order("n", steps, AL, None, kvo, None, repeat, "0123abcd")
+    order.ramp, order.takeup_ms = planner.Ramp(100, 1300), 333
+    order.lag_ms = repeat * (2 * FAST_LAG_MS + 2 * 333) - 333  # the first way is the syringe's
+    return run_module.Run("r1", order, AL)
+
+
+def test_ramps_and_take_up_are_part_of_the_time_that_remains():
+    run = fast_and_back()
+    assert FAST_LAG_MS > 100 and FAST_LAG_MS % 6, "the half and the third differ"
+    assert [item.lag_ms for item in run.ahead()] == [FAST_LAG_MS, 0, FAST_LAG_MS + 333, 0]
+    flows = arith.duration_of(5000 * AL, FAST)
+    behind = 4000 + flows + FAST_LAG_MS + 333 + 1000
+    assert run.remaining_ms() == flows + FAST_LAG_MS + behind
+    run.book(1, 1400, 1400)  # half of its ramps is still ahead: the one down
+    left = arith.duration_of(3600 * AL, FAST)
+    assert run.remaining_ms() == left + FAST_LAG_MS // 2 + behind
+    assert type(run.remaining_ms()) is int
+    run.book(1, 3600, 3600)
+    assert run.remaining_ms() == behind
+
+
+def test_what_is_unrolled_later_is_in_the_time_that_remains():
+    # 25 passes of 4 items: 51 are unrolled, the others are in what the order lasts in all
+    run = fast_and_back(25)
+    assert len(run.ahead()) == 51
+    flows = arith.duration_of(5000 * AL, FAST)
+    one = 2 * (flows + FAST_LAG_MS + 333) + 4000 + 1000
+    assert run.remaining_ms() == 25 * one - 333
+    for passes in range(1, 26):
+        run.book(1, 5000, 5000)
+        run.next_item()
+        run.book(-1, 5000, 5000)
+        run.next_item()
+        assert run.remaining_ms() == (25 - passes) * one
+
+
+def test_kvo_lasts_as_long_as_its_wait_and_no_ramp_adds_to_it():
+    doses = Step("intermittent", FAST, 5000 * AL, 3572, every_ms=10_000, count=2)
+    order = program.Order("n", [doses], AL, None, FAST, None, 1, "0123abcd")
+    order.ramp, order.lag_ms = planner.Ramp(100, 1300), 2 * FAST_LAG_MS
+    run = run_module.Run("r1", order, AL)
+    items = [(item.kind, item.lag_ms) for item in run.ahead()]
+    assert items == [("infuse", FAST_LAG_MS), ("kvo", 0), ("infuse", FAST_LAG_MS)]
+
+
+def test_status_shows_what_is_left_of_a_bolus():
+    run = run_of(flow("bolus", 4, 2 * RATE))
+    run.book(1, 1, 1)
+    view = run.as_dict()
+    assert (view["bolus_left_nl"], view["bolus_left_ms"]) == (3000, 1500)
+    assert type(view["bolus_left_nl"]) is int
+    assert "bolus_left_nl" not in mixed().as_dict()
+
+
+def test_status_shows_what_is_left_of_a_dose_on_top():
+    # 3 steps in 1 s and 1 of the infusion: of the 4, 3 are the dose's.
+    run = run_of(flow("infuse", 10))
+    run.add_bolus(3 * AL, 3 * RATE)
+    view = run.as_dict()
+    assert (view["bolus_left_nl"], view["bolus_left_ms"]) == (3000, 1000)
+    run.book(1, 2, 2)
+    view = run.as_dict()
+    assert (view["bolus_left_nl"], view["bolus_left_ms"]) == (1500, 500)
+
+
+def test_status_names_the_item_of_the_drug_library():
+    run = run_of(flow("infuse", 1))
+    run.order.library = bounds.Bounds(["example", 3, "0123abcd"], "ward/drug", ["me", "why"], {})
+    view = run.as_dict()
+    assert (view["library"], view["override"]) == ("ward/drug", "me")
+
+
+def test_beneath_a_dose_is_the_orders_item_or_its_kvo():
+    run = run_of(flow("infuse", 1))
+    assert run.beneath() is run.item()
+    dose = run.add_bolus(AL, RATE)
+    assert run.item() is dose and run.beneath().kind == "infuse"
+    run.book(1, 2, 2)
+    assert run.item() is None and run.beneath() is None
+    run.keep_open(RATE, 5)
+    assert run.beneath() is run.kvo
 
 
 @pytest.mark.parametrize(
