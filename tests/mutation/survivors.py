@@ -131,10 +131,7 @@ _BY_FUNCTION = {
         "self.voice.show(rank, self._silent_until > 1, hint)": _SILENT_MS,
     },
     ("run", "Run.__init__"): {
-        "self.uncertain = None": _FALSE,
         "self._last_rate = None": _FALSE,
-        "self._items = None": _EMPTY,
-        "self._index = None": _EMPTY,
         "self._index = 1": _EMPTY,
     },
     ("run", "Run.take_rest_ms"): {
@@ -142,13 +139,16 @@ _BY_FUNCTION = {
     },
     ("run", "Run._append"): {"return": "equivalent: nothing follows the loop"},
     ("run", "Run._unroll"): {
-        "self._items = self._items[self._index - 1 : self._index] "
-        "if (self._index) or True else []":
-            _EMPTY,
-        "self._items = self._items[self._index - 2 : self._index] if self._index else []":
+        "self._items = self._items[self._index - 2 : self._index]":
             "tolerable: one more item that is done is kept",
     },
-    ("run", "Run._witness"): {"if way >= 0:": "equivalent: a motion's way is 1 or -1"},
+    ("run", "Run._witness"): {
+        "if way <= 0:": "equivalent: a motion's way is 1 or -1",
+        "if way < 1:": "equivalent: a motion's way is 1 or -1",
+    },
+    ("run", "Run.add_bolus"): {
+        "bolus.fix(1, self.al)": "equivalent: _refix() gives it its part of a step right after",
+    },
     ("run", "Run.next_item"): {
         'if item.way > 0 and item.kind != "XXkvoXX":': _LAST_KVO,
         'if item.way > 0 and item.kind != "KVO":': _LAST_KVO,

@@ -388,4 +388,5 @@ def test_what_is_primed_is_witnessed_and_not_delivered():
         "ordered_steps": 5, "commanded_steps": 3, "witnessed_steps": 3, "delivered_nl": 0,
         "primed_nl": 3000,
     }  # fmt: skip
+    assert type(run.totals()["primed_nl"]) is int
     assert "primed_nl" not in run_of(flow("infuse", 5)).totals()

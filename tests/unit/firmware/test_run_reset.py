@@ -3,7 +3,20 @@
 import json
 
 import pytest
-from unit.firmware.test_run import AL, RATE, Step, al, counts, flow, run_module, run_of
+from unit.firmware.test_run import (
+    AL,
+    FAST,
+    FAST_LAG_MS,
+    RATE,
+    Step,
+    al,
+    counts,
+    flow,
+    planner,
+    program,
+    run_module,
+    run_of,
+)
 from unit.firmware.test_run_dose import shape, waiting, with_bolus
 
 
@@ -125,3 +138,15 @@ def test_a_run_that_is_over_stays_over(kvo):
     assert (again.item() is None) is not kvo
     again.keep_open(5 * RATE, 1)
     assert again.kvo.rate == RATE, "the rate it last infused with"
+
+
+def test_a_take_up_before_the_first_item_is_in_the_time_that_remains_after_a_reset_too():
+    out, back = flow("withdraw", 5000, FAST), flow("infuse", 5000, FAST)
+    order = program.Order("n", [out, back], AL, None, None, None, 1, "0123abcd")
+    order.ramp, order.takeup_ms = planner.Ramp(100, 1300), 333
+    order.lag_ms = 2 * (FAST_LAG_MS + 333)
+    run = run_module.Run("r1", order, AL)
+    again = taken_up(run)
+    for one in (run, again):
+        assert [item.lag_ms for item in one.ahead()] == [FAST_LAG_MS + 333] * 2
+        assert one.remaining_ms() == order.duration_ms()
