@@ -102,12 +102,18 @@ class Run:
         self.takeup, self.kvo_steps = counts[4:]
         self._source = self.order.items()
         self._unrolled_ms, self._way = 0, 1
+        lag_ms = 0
         for _ in range(self._taken):
-            self._time(next(self._source))
+            item = next(self._source)
+            self._time(item)
+            lag_ms = item.lag_ms
         if kvo is not None:
             self.kvo, self.ended = restored(kvo), True
         self._rest = {1: rests[0], -1: rests[1]}
         self._items, self._index = [restored(item) for item in items], 0
+        for item in self._items:
+            if not item.dose_al:
+                item.lag_ms = lag_ms  # it is the last one taken
         self._append()
         self._sum_up()
 

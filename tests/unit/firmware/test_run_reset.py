@@ -150,3 +150,14 @@ def test_a_take_up_before_the_first_item_is_in_the_time_that_remains_after_a_res
     for one in (run, again):
         assert [item.lag_ms for item in one.ahead()] == [FAST_LAG_MS + 333] * 2
         assert one.remaining_ms() == order.duration_ms()
+
+
+def test_a_dose_on_top_has_no_ramps_of_its_own_after_a_reset_either():
+    order = program.Order("n", [flow("infuse", 5000, FAST)], AL, None, None, None, 1, "0123abcd")
+    order.ramp = planner.Ramp(100, 1300)
+    order.lag_ms = FAST_LAG_MS
+    run = run_module.Run("r1", order, AL)
+    run.add_bolus(1000 * AL, FAST)
+    again = taken_up(run)
+    assert [item.lag_ms for item in again.ahead()] == [0, FAST_LAG_MS]
+    assert again.remaining_ms() == run.remaining_ms()
