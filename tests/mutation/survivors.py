@@ -18,6 +18,7 @@ _LAST_KVO = (
     "equivalent: a dose follows KVO, and what that leaves overwrites this before it is asked"
 )
 _OUT_OF_SIGHT = "equivalent: nothing flowed in that piece, however long it is said to be"
+_TAKEN = "equivalent: of every order an item was taken, and its time overwrites this"
 _ENDED = "equivalent: there is no next change of flow, and it is not asked for again"
 
 _NO_ALARM = "equivalent: nothing stands yet, and the first alarm sets it"
@@ -141,6 +142,10 @@ _BY_FUNCTION = {
     ("run", "Run._unroll"): {
         "self._items = self._items[self._index - 2 : self._index]":
             "tolerable: one more item that is done is kept",
+    },
+    ("run", "Run.restore"): {
+        "lag_ms = None": _TAKEN,
+        "lag_ms = 1": _TAKEN,
     },
     ("run", "Run._witness"): {
         "if way <= 0:": "equivalent: a motion's way is 1 or -1",
