@@ -18,6 +18,10 @@ Step = program.Step
 
 AL = 10**12
 RATE = 3600 * AL
+# Ramps at 100 steps/s, 1,300 steps/s/s: by hand in test_planner, "what a ramp adds".
+RAMP = planner.Ramp(100, 1300)
+FAST = 1400 * RATE
+FAST_LAG_MS = RAMP.lag_ms(1400, 5000)
 
 
 def al(steps):
@@ -31,8 +35,11 @@ def flow(mode, steps, rate=RATE):
     return Step(mode, rate, al(steps), al(steps) * 3_600_000 // rate)
 
 
-def run_of(*steps, repeat=1, kvo=None, name="n"):
+def run_of(*steps, repeat=1, kvo=None, name="n", lag_ms=None):
+    """Return a run of these steps. lag_ms: what ramps (FAST) and take-ups of 333 ms add to it."""
     order = program.Order(name, list(steps), AL, None, kvo, None, repeat, "0123abcd")
+    if lag_ms is not None:
+        order.ramp, order.takeup_ms, order.lag_ms = RAMP, 333, lag_ms
     return run_module.Run("r1", order, AL)
 
 
@@ -275,21 +282,13 @@ def test_status_counts_in_whole_numbers():
     assert {type(value) for value in whole.values()} == {int} and len(whole) == 13
 
 
-# Ramps at 100 steps/s, 1,300 steps/s/s: by hand in test_planner, "what a ramp adds".
-FAST = 1400 * RATE
-FAST_LAG_MS = planner.Ramp(100, 1300).lag_ms(1400, 5000)
-
-
-def fast_and_back(repeat=1, kvo=None):
-    """Infuse 5,000 steps at 1,400/s, wait 4 s, and the same out again; a take-up lasts 333 ms."""
-    steps = [
+def fast_and_back(repeat=1):
+    """Infuse 5,000 steps at 1,400/s, wait 4 s, and the same out again."""
+    lag_ms = repeat * (2 * FAST_LAG_MS + 2 * 333) - 333  # the first way is the syringe's
+    return run_of(
         flow("infuse", 5000, FAST), Step("pause", 0, 0, 4000), flow("withdraw", 5000, FAST),
-        Step("pause", 0, 0, 1000),
-    ]  # fmt: skip
-    order = program.Order("n", steps, AL, None, kvo, None, repeat, "0123abcd")
-    order.ramp, order.takeup_ms = planner.Ramp(100, 1300), 333
-    order.lag_ms = repeat * (2 * FAST_LAG_MS + 2 * 333) - 333  # the first way is the syringe's
-    return run_module.Run("r1", order, AL)
+        Step("pause", 0, 0, 1000), repeat=repeat, lag_ms=lag_ms,
+    )  # fmt: skip
 
 
 def test_ramps_and_take_up_are_part_of_the_time_that_remains():
@@ -324,9 +323,7 @@ def test_what_is_unrolled_later_is_in_the_time_that_remains():
 
 def test_kvo_lasts_as_long_as_its_wait_and_no_ramp_adds_to_it():
     doses = Step("intermittent", FAST, 5000 * AL, 3572, every_ms=10_000, count=2)
-    order = program.Order("n", [doses], AL, None, FAST, None, 1, "0123abcd")
-    order.ramp, order.lag_ms = planner.Ramp(100, 1300), 2 * FAST_LAG_MS
-    run = run_module.Run("r1", order, AL)
+    run = run_of(doses, kvo=FAST, lag_ms=2 * FAST_LAG_MS)
     items = [(item.kind, item.lag_ms) for item in run.ahead()]
     assert items == [("infuse", FAST_LAG_MS), ("kvo", 0), ("infuse", FAST_LAG_MS)]
 

@@ -12,8 +12,6 @@ from unit.firmware.test_run import (
     al,
     counts,
     flow,
-    planner,
-    program,
     run_module,
     run_of,
 )
@@ -142,21 +140,15 @@ def test_a_run_that_is_over_stays_over(kvo):
 
 def test_a_take_up_before_the_first_item_is_in_the_time_that_remains_after_a_reset_too():
     out, back = flow("withdraw", 5000, FAST), flow("infuse", 5000, FAST)
-    order = program.Order("n", [out, back], AL, None, None, None, 1, "0123abcd")
-    order.ramp, order.takeup_ms = planner.Ramp(100, 1300), 333
-    order.lag_ms = 2 * (FAST_LAG_MS + 333)
-    run = run_module.Run("r1", order, AL)
+    run = run_of(out, back, lag_ms=2 * (FAST_LAG_MS + 333))
     again = taken_up(run)
     for one in (run, again):
         assert [item.lag_ms for item in one.ahead()] == [FAST_LAG_MS + 333] * 2
-        assert one.remaining_ms() == order.duration_ms()
+        assert one.remaining_ms() == run.order.duration_ms()
 
 
 def test_a_dose_on_top_has_no_ramps_of_its_own_after_a_reset_either():
-    order = program.Order("n", [flow("infuse", 5000, FAST)], AL, None, None, None, 1, "0123abcd")
-    order.ramp = planner.Ramp(100, 1300)
-    order.lag_ms = FAST_LAG_MS
-    run = run_module.Run("r1", order, AL)
+    run = run_of(flow("infuse", 5000, FAST), lag_ms=FAST_LAG_MS)
     run.add_bolus(1000 * AL, FAST)
     again = taken_up(run)
     assert [item.lag_ms for item in again.ahead()] == [0, FAST_LAG_MS]
